@@ -1,0 +1,55 @@
+#include "engine/device_cpu.h"
+
+#include <omp.h>
+
+#include <cstdlib>
+#include <cstring>
+#include <fstream>
+
+#include "engine/error.h"
+
+namespace sandglass {
+namespace {
+
+constexpr size_t kAlignment = 64;  // a cache line, and the widest vector
+
+class CpuDevice final : public Device {
+ public:
+  DeviceKind kind() const override { return DeviceKind::cpu; }
+
+  std::string description() const override {
+    return fmt::format("{}, {} threads", processor_name(), omp_get_max_threads());
+  }
+
+  void* allocate(size_t bytes) override {
+    const size_t rounded = (std::max<size_t>(bytes, 1) + kAlignment - 1) / kAlignment * kAlignment;
+    void* memory = std::aligned_alloc(kAlignment, rounded);
+    check(memory, "the cpu device could not allocate {} MiB of memory", bytes >> 20);
+    return memory;
+  }
+  void free(void* memory) noexcept override { std::free(memory); }
+  void copy_to_device(void* to, const void* from, size_t bytes, Stream) override { std::memcpy(to, from, bytes); }
+  void copy_to_host(void* to, const void* from, size_t bytes, Stream) override { std::memcpy(to, from, bytes); }
+  void copy(void* to, const void* from, size_t bytes, Stream) override { std::memcpy(to, from, bytes); }
+  void fill(void* memory, uint8_t byte, size_t bytes, Stream) override { std::memset(memory, byte, bytes); }
+  void synchronize(Stream) override {}
+
+  TensorDesc activation(Shape shape) const override { return {shape, DataType::float32, block_}; }
+  TensorDesc picture(Shape shape) const override { return {shape, DataType::float32, 1}; }
+
+ private:
+  const int block_ = __builtin_cpu_supports("avx512f") ? 16 : 8;  // floats in a vector register
+};
+
+}  // namespace
+
+std::unique_ptr<Device> open_cpu_device() { return std::make_unique<CpuDevice>(); }
+
+std::string processor_name() {
+  std::ifstream file("/proc/cpuinfo");
+  for (std::string line; std::getline(file, line);)
+    if (line.starts_with("model name")) return line.substr(line.find(':') + 2);
+  return "unknown processor";
+}
+
+}  // namespace sandglass

@@ -1,0 +1,29 @@
+// Errors: one exception type, one clear line.
+#pragma once
+
+#include <fmt/format.h>
+
+#include <stdexcept>
+#include <string>
+
+namespace sandglass {
+
+/// What went wrong, where (file, row, tensor, call) and what to do about it, in one line without a final full stop.
+class Error : public std::runtime_error {
+ public:
+  using std::runtime_error::runtime_error;
+};
+
+/// Throws Error with a formatted message: `fail("{}: row {} has {} columns, expected {}", path, row, got, expected)`.
+template <typename... Args>
+[[noreturn]] void fail(fmt::format_string<Args...> format, Args&&... args) {
+  throw Error(fmt::format(format, std::forward<Args>(args)...));
+}
+
+/// Throws Error with the formatted message unless `condition` holds.
+template <typename... Args>
+void check(bool condition, fmt::format_string<Args...> format, Args&&... args) {
+  if (!condition) fail(format, std::forward<Args>(args)...);
+}
+
+}  // namespace sandglass

@@ -1,0 +1,38 @@
+#include "kernels/conv/conv.h"
+
+#include "kernels/check_map.h"
+
+namespace sandglass {
+
+void ConvShape::check() const {
+  sandglass::check(n > 0 && h > 0 && w > 0 && c > 0 && k > 0 && r > 0 && s > 0 && stride > 0 && padding >= 0,
+                   "conv {}: every size must be positive", to_string(*this));
+  sandglass::check(h + 2 * padding >= r && w + 2 * padding >= s, "conv {}: the padded picture is smaller than the filter",
+                   to_string(*this));
+}
+
+std::string to_string(const ConvShape& shape) {
+  return fmt::format("n{}_h{}_w{}_c{}_k{}_r{}_s{}_stride{}", shape.n, shape.h, shape.w, shape.c, shape.k, shape.r, shape.s,
+                     shape.stride);
+}
+
+void ConvForward::check() const {
+  shape.check();
+  check_map(kName, "x", x, shape.input());
+  check_map(kName, "y", y, shape.output());
+  sandglass::check(!statistics || (!residual && !relu), "{}: statistics go with neither residual nor relu", kName);
+}
+
+void ConvBackwardData::check() const {
+  shape.check();
+  check_map(kName, "dy", dy, shape.output());
+  check_map(kName, "dx", dx, shape.input());
+}
+
+void ConvBackwardWeights::check() const {
+  shape.check();
+  check_map(kName, "x", x, shape.input());
+  check_map(kName, "dy", dy, shape.output());
+}
+
+}  // namespace sandglass

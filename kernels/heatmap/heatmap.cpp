@@ -1,0 +1,24 @@
+#include "kernels/heatmap/heatmap.h"
+
+#include <cmath>
+
+#include "kernels/check_map.h"
+
+namespace sandglass {
+
+void HeatmapSpec::check() const {
+  sandglass::check(sigma_rule == SigmaRule::intensity || sigma_rule == SigmaRule::fan || sigma_rule == SigmaRule::fixed,
+                   "heatmap: unknown sigma rule {}, use intensity, fan or fixed", static_cast<int>(sigma_rule));
+  sandglass::check(sigma_rule != SigmaRule::fixed || (std::isfinite(sigma) && sigma > 0),
+                   "heatmap: sigma is {}, it must be a positive number of map pixels", sigma);
+  sandglass::check(std::isfinite(cut) && cut > 0, "heatmap: cut is {}, it must be a positive number", cut);
+  sandglass::check(points_per_map > 0, "heatmap: points_per_map is {}, a map needs room for at least one point",
+                   points_per_map);
+}
+
+void HeatmapRender::check() const {
+  heatmap.check();
+  check_map(kName, "target", target);
+}
+
+}  // namespace sandglass

@@ -1,0 +1,58 @@
+// Target heatmaps: for each Action Unit Gaussians around its points whose height is the AU's intensity
+// (arXiv 1805.03487, equation 1; what is not confirmed there is a switch, see docs/kernels.md).
+//
+// For AU k of picture n with intensity I > 0, points (x_i, y_i) in map pixels and pixel (u, v), with
+// d_i^2 = (u - x_i)^2 + (v - y_i)^2 and s the standard deviation:
+//
+//   target[n,v,u,k] = max over its points i with d_i <= cut * I of  I * exp(-d_i^2 / (2 s^2)),   0 where there is none
+//   s = I  (sigma_rule intensity) | 0.25 * (6 I + 1)  (fan) | sigma  (fixed)
+// I <= 0 gives an empty map.
+#pragma once
+
+#include "kernels/operation.h"
+
+namespace sandglass {
+
+enum class SigmaRule { intensity, fan, fixed };
+
+struct HeatmapSpec {
+  SigmaRule sigma_rule = SigmaRule::intensity;
+  float sigma = 2.0f;        ///< map pixels, for SigmaRule::fixed
+  float cut = 6.0f;          ///< the Gaussian ends at a distance of cut * I map pixels
+  int points_per_map = 2;    ///< most points an AU has
+  void check() const;
+  /// Standard deviation in map pixels for an intensity.
+  float deviation(float intensity) const {
+    return sigma_rule == SigmaRule::intensity ? intensity
+           : sigma_rule == SigmaRule::fan     ? 0.25f * (6 * intensity + 1)
+                                              : sigma;
+  }
+};
+
+/// What the targets of one batch are drawn from.
+struct HeatmapLabels {
+  const float* intensities = nullptr;  ///< [N][K]; below 0: the AU is not coded in this picture
+  const float* points = nullptr;       ///< [N][K][points_per_map][2], x and y in map pixels; a point with x = NaN is absent
+};
+
+struct HeatmapRenderArguments {
+  HeatmapLabels labels;
+  float* target = nullptr;  ///< N x H x W x K; the maps of AUs that are not coded are 0
+};
+
+/// Draws the targets; for pictures and tests (training never stores them, see loss/loss.h).
+struct HeatmapRender {
+  using Arguments = HeatmapRenderArguments;
+  using Operation = sandglass::Operation<Arguments>;
+  static constexpr const char* kName = "heatmap_render";
+  HeatmapSpec heatmap;
+  TensorDesc target;
+  void check() const;
+};
+
+namespace reference {
+/// One map value in double; for tests only. `points`: points_per_map pairs.
+double heatmap_value(const HeatmapSpec& spec, double intensity, const float* points, int u, int v);
+}  // namespace reference
+
+}  // namespace sandglass

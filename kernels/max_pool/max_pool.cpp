@@ -1,0 +1,22 @@
+#include "kernels/max_pool/max_pool.h"
+
+#include "kernels/check_map.h"
+
+namespace sandglass {
+namespace {
+
+void check_maps(const char* operation, const char* large_name, const TensorDesc& large, const char* small_name,
+                const TensorDesc& small) {
+  check_map(operation, large_name, large);
+  check(large.shape.h >= 2 && large.shape.w >= 2, "{}: {} is {}, it must be at least 2 pixels high and wide", operation,
+        large_name, to_string(large.shape));
+  check_map(operation, small_name, small, pooled(large.shape));
+  check_same_block(operation, small_name, small, large_name, large);
+}
+
+}  // namespace
+
+void MaxPoolForward::check() const { check_maps(kName, "x", x, "y", y); }
+void MaxPoolBackward::check() const { check_maps(kName, "dx", dx, "dy", dy); }
+
+}  // namespace sandglass

@@ -1,0 +1,24 @@
+#include "kernels/registry.h"
+
+#include "kernels/operation.h"
+
+namespace sandglass {
+
+void register_operations() {
+  static const bool once = [] {
+    register_conv_cpu();
+    register_batch_norm_cpu();
+    register_residual_cpu();
+    register_max_pool_cpu();
+    register_upsample_cpu();
+    register_heatmap_cpu();
+    register_loss_cpu();
+    register_peak_cpu();
+    register_warp_cpu();
+    register_optimizer_cpu();
+    return true;
+  }();
+  (void)once;
+}
+
+}  // namespace sandglass

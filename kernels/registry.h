@@ -1,0 +1,17 @@
+// One line an operation and device: the only place that must know a new one.
+#pragma once
+
+namespace sandglass {
+
+void register_conv_cpu();
+void register_batch_norm_cpu();
+void register_residual_cpu();
+void register_max_pool_cpu();
+void register_upsample_cpu();
+void register_heatmap_cpu();
+void register_loss_cpu();
+void register_peak_cpu();
+void register_warp_cpu();
+void register_optimizer_cpu();
+
+}  // namespace sandglass

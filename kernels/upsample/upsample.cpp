@@ -1,0 +1,21 @@
+#include "kernels/upsample/upsample.h"
+
+#include "kernels/check_map.h"
+
+namespace sandglass {
+namespace {
+
+void check_maps(const char* operation, const char* low_name, const TensorDesc& low, const char* high_name,
+                const TensorDesc& high) {
+  check_map(operation, low_name, low);
+  const Shape& s = low.shape;
+  check_map(operation, high_name, high, {s.n, 2 * s.h, 2 * s.w, s.c});
+  check_same_block(operation, high_name, high, low_name, low);
+}
+
+}  // namespace
+
+void UpsampleAddForward::check() const { check_maps(kName, "low", low, "y", y); }
+void UpsampleBackward::check() const { check_maps(kName, "dlow", dlow, "dy", dy); }
+
+}  // namespace sandglass

@@ -1,0 +1,71 @@
+#include "model/graph.h"
+
+#include <cmath>
+
+namespace sandglass {
+
+PlanTensor InferenceGraph::conv(const std::string& conv_name, const std::string& batch_norm_name, const PlanTensor& x, int k,
+                                int size, int stride, bool relu, const PlanTensor* residual) {
+  const Shape& in = x.desc.shape;
+  const ConvShape shape{in.n, in.h, in.w, in.c, k, size, size, stride, size / 2};
+  const PlanTensor y = residual ? *residual : map(conv_name, shape.output());
+  ConvForward spec{.shape = shape, .x = x.desc, .y = y.desc, .bias = true, .residual = residual != nullptr, .relu = relu};
+  std::shared_ptr<ConvForward::Operation> operation = make_operation(device(), spec);
+  const size_t packed = operation->packed_weight_bytes();
+  const Buffer weights =
+      plan.lasting_buffer(conv_name + ".weight", packed ? packed : shape.weight_elements() * sizeof(float));
+  const Buffer bias = plan.lasting_buffer(conv_name + ".bias", k * sizeof(float));
+  const Buffer workspace = plan.buffer(conv_name + ".workspace", operation->workspace_bytes());
+  convs_.push_back({conv_name, batch_norm_name, shape, operation, weights, bias});
+  plan.step(conv_name, {x.buffer, y.buffer, weights, bias, workspace}, [=](const Plan::Memory& memory) {
+    ConvForwardArguments a;
+    a.x = memory.f32(x.buffer);
+    a.y = memory.f32(y.buffer);
+    a.weights = memory[weights];
+    a.bias = memory.f32(bias);
+    a.residual = spec.residual ? a.y : nullptr;
+    a.workspace = memory[workspace];
+    operation->run(a, memory.stream);
+  });
+  return y;
+}
+
+// Batch norm after a convolution with weights w and bias b is the same convolution with weights w * scale and bias
+// (b - mean) * scale + beta, scale = gamma / sqrt(var + eps). Computed in double, once per weights.
+void InferenceGraph::load(const Weights& weights) {
+  const ParameterTable table(weights.config);
+  const auto value = [&](const std::string& name, size_t i) -> double {
+    const ParameterInfo& p = table.find(name);
+    return (p.is_statistic() ? weights.statistics : weights.parameters)[p.offset + i];
+  };
+  std::vector<float> folded, bias;
+  for (const FoldedConv& conv : convs_) {
+    const size_t row = conv.shape.weight_elements() / conv.shape.k;
+    const bool has_bias = conv.conv == "conv1" || conv.conv == "conv_last0" || conv.conv == "l0";
+    const float* from = weights.parameters.data() + table.find(conv.conv + ".weight").offset;
+    folded.resize(conv.shape.weight_elements());
+    bias.resize(conv.shape.k);
+    for (int k = 0; k < conv.shape.k; ++k) {
+      double scale = 1, shift = has_bias ? value(conv.conv + ".bias", k) : 0;
+      if (!conv.batch_norm.empty()) {
+        scale = value(conv.batch_norm + ".weight", k) / std::sqrt(value(conv.batch_norm + ".running_var", k) + 1e-5);
+        shift = (shift - value(conv.batch_norm + ".running_mean", k)) * scale + value(conv.batch_norm + ".bias", k);
+      }
+      for (size_t i = 0; i < row; ++i) folded[k * row + i] = static_cast<float>(from[k * row + i] * scale);
+      bias[k] = static_cast<float>(shift);
+    }
+    const size_t bytes = folded.size() * sizeof(float);
+    if (conv.operation->packed_weight_bytes()) {
+      const DeviceMemory plain(device(), bytes);
+      device().copy_to_device(plain.data(), folded.data(), bytes);
+      conv.operation->pack_weights(plain.f32(), plan.address(conv.weights), {});
+      device().synchronize();
+    } else {
+      device().copy_to_device(plan.address(conv.weights), folded.data(), bytes);
+    }
+    device().copy_to_device(plan.address(conv.bias), bias.data(), bias.size() * sizeof(float));
+    device().synchronize();
+  }
+}
+
+}  // namespace sandglass

@@ -1,0 +1,84 @@
+// What layers need while they append their steps to a plan.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "engine/plan.h"
+#include "kernels/conv/conv.h"
+#include "model/weights.h"
+
+namespace sandglass {
+
+/// A training plan under construction, with the parameters, gradients and running statistics that its steps use.
+class TrainingGraph {
+ public:
+  /// The arrays are flat device memory laid out by `table` and outlive the plan.
+  TrainingGraph(Plan& plan, const ParameterTable& table, int batch, float* parameters, float* gradients, float* statistics)
+      : plan(plan), table_(table), batch(batch), parameters_(parameters), gradients_(gradients), statistics_(statistics) {}
+
+  Plan& plan;
+
+ private:
+  const ParameterTable& table_;
+
+ public:
+  const int batch;
+  Device& device() const { return plan.device(); }
+  Buffer parameter(const std::string& name) { return at(name, parameters_, ""); }
+  Buffer gradient(const std::string& name) { return at(name, gradients_, "grad."); }
+  Buffer statistic(const std::string& name) { return at(name, statistics_, ""); }
+  /// A feature map in the device's layout that lives only as long as its steps need it.
+  PlanTensor map(const std::string& name, const Shape& shape) { return plan.tensor(name, device().activation(shape)); }
+  /// `channels` floats or doubles.
+  Buffer floats(const std::string& name, int channels) { return plan.buffer(name, channels * sizeof(float)); }
+  Buffer doubles(const std::string& name, int channels) { return plan.buffer(name, channels * sizeof(double)); }
+
+  /// The forward pass's feature maps in order of execution, for the search of the first one that is not finite.
+  struct Output {
+    std::string layer;
+    size_t step;
+    PlanTensor map;
+  };
+  std::vector<Output> outputs;
+  void record_output(const std::string& layer, const PlanTensor& map) {
+    outputs.push_back({layer, plan.step_count() - 1, map});
+  }
+
+ private:
+  Buffer at(const std::string& name, float* base, const char* prefix) {
+    const ParameterInfo& p = table_.find(name);
+    return plan.external_buffer(prefix + name, base + p.offset, p.elements * sizeof(float));
+  }
+  float *parameters_, *gradients_, *statistics_;
+};
+
+/// An inference plan under construction. Its convolutions carry batch norm folded into weights and bias.
+class InferenceGraph {
+ public:
+  InferenceGraph(Plan& plan, int batch) : plan(plan), batch(batch) {}
+
+  Plan& plan;
+  const int batch;
+  Device& device() const { return plan.device(); }
+  PlanTensor map(const std::string& name, const Shape& shape) { return plan.tensor(name, device().activation(shape)); }
+
+  /// y = relu?(conv(x) + bias + residual?), conv and bias being `conv_name` folded with `batch_norm_name` ("": none).
+  /// With a residual the result takes its memory.
+  PlanTensor conv(const std::string& conv_name, const std::string& batch_norm_name, const PlanTensor& x, int k, int size,
+                  int stride, bool relu, const PlanTensor* residual = nullptr);
+
+  /// Folds `weights` and packs them for the device. Call it after Plan::finish() and whenever the weights change.
+  void load(const Weights& weights);
+
+ private:
+  struct FoldedConv {
+    std::string conv, batch_norm;
+    ConvShape shape;
+    std::shared_ptr<ConvForward::Operation> operation;
+    Buffer weights, bias;
+  };
+  std::vector<FoldedConv> convs_;
+};
+
+}  // namespace sandglass

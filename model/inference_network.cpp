@@ -1,0 +1,112 @@
+#include "model/inference_network.h"
+
+#include "kernels/peak/peak.h"
+#include "model/hourglass.h"
+
+namespace sandglass {
+
+struct InferenceNetwork::Implementation {
+  Implementation(Device& device, const Weights& weights, int batch, size_t max_pixel_bytes)
+      : device(device), config(weights.config), batch(batch), max_pixel_bytes(max_pixel_bytes), plan(device), graph(plan, batch) {
+    check(batch >= 1, "the batch is {}, must be at least 1", batch);
+    const int size = config.input_size, k = config.heatmaps;
+    picture = plan.lasting_tensor("picture", device.picture({batch, size, size, 3}));
+    pixels = plan.lasting_buffer("pixels", std::max<size_t>(max_pixel_bytes, 1));
+    pictures = plan.lasting_buffer("pictures", batch * sizeof(WarpPicture));
+    peak_values = plan.lasting_buffer("peaks", size_t(batch) * k * sizeof(HeatmapPeak));
+    warp = make_operation(device, Warp{picture.desc});
+
+    const PlanTensor y = HeatmapNet(config).infer(graph, picture);
+    heatmaps = plan.lasting_tensor("heatmaps", y.desc);
+    std::shared_ptr<Peak::Operation> peak = make_operation(device, Peak{y.desc});
+    plan.step("peak", {y.buffer, peak_values}, [=, this](const Plan::Memory& m) {
+      peak->run({m.f32(y.buffer), m.f32(peak_values)}, m.stream);
+    });
+    plan.step("keep heatmaps", {y.buffer, heatmaps.buffer}, [=, this](const Plan::Memory& m) {
+      this->device.copy(m[heatmaps.buffer], m[y.buffer], y.desc.bytes(), m.stream);
+    });
+    plan.finish();
+    graph.load(weights);
+    peaks.resize(size_t(batch) * k);
+  }
+
+  void run() {
+    plan.run();
+    device.copy_to_host(peaks.data(), plan.address(peak_values), peaks.size() * sizeof(HeatmapPeak));
+    device.synchronize();
+  }
+
+  Device& device;
+  const NetworkConfig config;
+  const int batch;
+  const size_t max_pixel_bytes;
+  Plan plan;
+  InferenceGraph graph;
+  PlanTensor picture, heatmaps;
+  Buffer pixels, pictures, peak_values;
+  std::unique_ptr<Warp::Operation> warp;
+  std::vector<HeatmapPeak> peaks;
+};
+
+static_assert(sizeof(HeatmapPeak) == 3 * sizeof(float), "Peak writes three floats a map");
+
+InferenceNetwork::InferenceNetwork(Device& device, const Weights& weights, int batch, size_t max_pixel_bytes)
+    : implementation_(std::make_unique<Implementation>(device, weights, batch, max_pixel_bytes)) {}
+
+InferenceNetwork::~InferenceNetwork() = default;
+
+void InferenceNetwork::set_weights(const Weights& weights) {
+  check(weights.config == implementation_->config, "the weights are those of another network");
+  implementation_->graph.load(weights);
+}
+
+void InferenceNetwork::run(std::span<const uint8_t> pixels, std::span<const WarpPicture> pictures) {
+  Implementation& self = *implementation_;
+  check(pictures.size() <= size_t(self.batch), "inference: {} pictures, the plan is for {}", pictures.size(), self.batch);
+  check(pixels.size() <= self.max_pixel_bytes, "inference: {} bytes of pixels, the plan has room for {}", pixels.size(),
+        self.max_pixel_bytes);
+  // A batch that is not full is filled up with empty pictures, which come out black.
+  std::vector<WarpPicture> all(pictures.begin(), pictures.end());
+  all.resize(self.batch);
+  self.device.copy_to_device(self.plan.address(self.pixels), pixels.data(), pixels.size());
+  self.device.copy_to_device(self.plan.address(self.pictures), all.data(), all.size() * sizeof(WarpPicture));
+  self.warp->run({self.plan.address(self.pixels), reinterpret_cast<const WarpPicture*>(self.plan.address(self.pictures)),
+                  self.plan.tensor(self.picture).f32()},
+                 {});
+  self.run();
+}
+
+void InferenceNetwork::run_on_tensors(std::span<const float> input) {
+  Implementation& self = *implementation_;
+  const Tensor picture = self.plan.tensor(self.picture);
+  TensorDesc nchw = picture.desc;
+  nchw.block = 1;
+  check(input.size() == nchw.elements(), "inference: {} input values, expected {}", input.size(), nchw.elements());
+  std::vector<float> converted(picture.desc.elements());
+  convert_layout(nchw, input.data(), picture.desc, converted.data());
+  self.device.copy_to_device(picture.data, converted.data(), picture.desc.bytes());
+  self.run();
+}
+
+const HeatmapPeak& InferenceNetwork::peak(int picture, int map) const {
+  return implementation_->peaks.at(size_t(picture) * implementation_->config.heatmaps + map);
+}
+
+std::vector<float> InferenceNetwork::heatmaps() const {
+  const Implementation& self = *implementation_;
+  const TensorDesc& desc = self.heatmaps.desc;
+  std::vector<float> stored(desc.elements()), values(desc.shape.elements());
+  self.device.copy_to_host(stored.data(), self.plan.address(self.heatmaps.buffer), desc.bytes());
+  self.device.synchronize();
+  TensorDesc nchw = desc;
+  nchw.block = 1;
+  convert_layout(desc, stored.data(), nchw, values.data());
+  return values;
+}
+
+int InferenceNetwork::batch() const { return implementation_->batch; }
+const NetworkConfig& InferenceNetwork::config() const { return implementation_->config; }
+const Plan& InferenceNetwork::plan() const { return implementation_->plan; }
+size_t InferenceNetwork::device_bytes() const { return implementation_->plan.arena_bytes(); }
+
+}  // namespace sandglass

@@ -1,0 +1,284 @@
+#include "model/training_network.h"
+
+#include <cmath>
+
+#include "kernels/loss/loss.h"
+#include "model/hourglass.h"
+
+namespace sandglass {
+
+struct TrainingNetwork::Implementation {
+  Implementation(Device& device, const TrainingNetworkOptions& options, const Weights& initial);
+
+  void upload(const TrainingBatch& batch);
+  StepResult run();
+  StepResult update(const OptimizerRates& rates);
+
+  Device& device;
+  TrainingNetworkOptions options;
+  ParameterTable table;
+  std::vector<std::string> aus;
+  std::map<std::string, std::string> metadata;
+  DeviceMemory parameters, gradients, statistics, first_moment, second_moment;
+  DeviceMemory target;  // of run_on_tensors, allocated at its first use
+
+  HeatmapNet net;
+  Plan pass;     // forward, loss, backward
+  Plan updates;  // gradient norm, optimiser
+  std::vector<TrainingGraph::Output> outputs;
+  PlanTensor picture, heatmaps;
+  Buffer pixels, pictures, intensities, points, loss, norm, rates;
+  std::unique_ptr<Warp::Operation> warp;
+  bool use_target = false;  // run_on_tensors: the loss reads `target` instead of points and intensities
+};
+
+TrainingNetwork::Implementation::Implementation(Device& device, const TrainingNetworkOptions& options, const Weights& initial)
+    : device(device),
+      options(options),
+      table(options.network),
+      aus(initial.aus),
+      metadata(initial.metadata),
+      parameters(device, table.parameter_elements() * sizeof(float)),
+      gradients(device, table.parameter_elements() * sizeof(float)),
+      statistics(device, table.statistic_elements() * sizeof(float)),
+      second_moment(device, table.parameter_elements() * sizeof(float)),
+      net(options.network),
+      pass(device),
+      updates(device) {
+  check(options.batch >= 1, "the batch is {}, must be at least 1", options.batch);
+  check(initial.config == options.network, "the initial weights are of another network (width {}, depth {}, {} heatmaps)",
+        initial.config.width, initial.config.depth, initial.config.heatmaps);
+  options.heatmap.check();
+  if (options.optimizer == OptimizerKind::adamw)
+    first_moment = DeviceMemory(device, table.parameter_elements() * sizeof(float));
+  // Gaps between tensors stay zero for ever: they have no gradient.
+  for (DeviceMemory* memory : {&gradients, &first_moment, &second_moment})
+    if (memory->bytes()) device.fill(memory->data(), 0, memory->bytes());
+
+  const int n = options.batch, k = options.network.heatmaps, size = options.network.input_size;
+  picture = pass.lasting_tensor("picture", device.picture({n, size, size, 3}));
+  pixels = pass.lasting_buffer("pixels", std::max<size_t>(options.max_pixel_bytes, 1));
+  pictures = pass.lasting_buffer("pictures", n * sizeof(WarpPicture));
+  intensities = pass.lasting_buffer("intensities", n * k * sizeof(float));
+  points = pass.lasting_buffer("points", size_t(n) * k * options.heatmap.points_per_map * 2 * sizeof(float));
+  loss = pass.lasting_buffer("loss", sizeof(float));
+  warp = make_operation(device, Warp{picture.desc});
+
+  TrainingGraph graph(pass, table, n, parameters.f32(), gradients.f32(), statistics.f32());
+  const PlanTensor y = net.forward(graph, picture);
+  heatmaps = pass.lasting_tensor("heatmaps", y.desc);
+  outputs = graph.outputs;
+
+  const PlanTensor dy = graph.map("l0.dy", y.desc.shape);
+  std::shared_ptr<HeatmapLoss::Operation> heatmap_loss = make_operation(device, HeatmapLoss{options.heatmap, y.desc});
+  std::shared_ptr<L2Loss::Operation> l2_loss = make_operation(device, L2Loss{y.desc});
+  const Buffer workspace =
+      pass.buffer("loss.workspace", std::max(heatmap_loss->workspace_bytes(), l2_loss->workspace_bytes()));
+  pass.step("loss", {y.buffer, dy.buffer, intensities, points, loss, workspace}, [=, this](const Plan::Memory& m) {
+    if (use_target) {
+      l2_loss->run({m.f32(y.buffer), target.f32(), nullptr, m.f32(dy.buffer), m.f32(loss), m[workspace]}, m.stream);
+    } else {
+      heatmap_loss->run({m.f32(y.buffer), {m.f32(intensities), m.f32(points)}, m.f32(dy.buffer), m.f32(loss), m[workspace]},
+                        m.stream);
+    }
+  });
+  // The heatmaps outlive the pass for whoever asks.
+  pass.step("keep heatmaps", {y.buffer, heatmaps.buffer}, [=, this](const Plan::Memory& m) {
+    this->device.copy(m[heatmaps.buffer], m[y.buffer], y.desc.bytes(), m.stream);
+  });
+  net.backward(graph, dy);
+  pass.finish();
+
+  norm = updates.lasting_buffer("norm", 2 * sizeof(float));
+  rates = updates.lasting_buffer("rates", sizeof(OptimizerRates));
+  const size_t count = table.parameter_elements();
+  std::shared_ptr<GradientNorm::Operation> gradient_norm = make_operation(device, GradientNorm{count});
+  const Buffer norm_workspace = updates.buffer("norm.workspace", gradient_norm->workspace_bytes());
+  updates.step("gradient norm", {norm, norm_workspace}, [=, this](const Plan::Memory& m) {
+    gradient_norm->run({gradients.f32(), m.f32(norm), m[norm_workspace]}, m.stream);
+  });
+  std::shared_ptr<Optimizer::Operation> optimizer =
+      make_operation(device, Optimizer{options.optimizer, count, table.decayed_elements()});
+  updates.step("optimizer", {norm, rates}, [=, this](const Plan::Memory& m) {
+    optimizer->run({parameters.f32(), gradients.f32(), first_moment.f32(), second_moment.f32(), m.f32(norm),
+                    reinterpret_cast<const OptimizerRates*>(m[rates])},
+                   m.stream);
+  });
+  updates.finish();
+}
+
+void TrainingNetwork::Implementation::upload(const TrainingBatch& batch) {
+  const size_t n = options.batch, k = options.network.heatmaps;
+  check(batch.pictures.size() == n, "training step: {} pictures, the plan is for {}", batch.pictures.size(), n);
+  check(batch.pixels.size() <= options.max_pixel_bytes, "training step: {} bytes of pixels, the plan has room for {}",
+        batch.pixels.size(), options.max_pixel_bytes);
+  check(batch.intensities.size() == n * k, "training step: {} intensities, expected {}", batch.intensities.size(), n * k);
+  const size_t point_count = n * k * options.heatmap.points_per_map * 2;
+  check(batch.points.size() == point_count, "training step: {} point coordinates, expected {}", batch.points.size(),
+        point_count);
+  for (const WarpPicture& p : batch.pictures)
+    check(p.first_byte >= 0 && p.height > 0 && p.width > 0 &&
+              size_t(p.first_byte) + size_t(p.height) * size_t(p.width) * 3 <= batch.pixels.size(),
+          "training step: a picture of {}x{} lies outside the batch's pixels", p.width, p.height);
+  device.copy_to_device(pass.address(pixels), batch.pixels.data(), batch.pixels.size());
+  device.copy_to_device(pass.address(pictures), batch.pictures.data(), batch.pictures.size_bytes());
+  device.copy_to_device(pass.address(intensities), batch.intensities.data(), batch.intensities.size_bytes());
+  device.copy_to_device(pass.address(points), batch.points.data(), batch.points.size_bytes());
+}
+
+StepResult TrainingNetwork::Implementation::run() {
+  pass.run();
+  StepResult result;
+  device.copy_to_host(&result.loss, pass.address(loss), sizeof(float));
+  device.synchronize();
+  return result;
+}
+
+StepResult TrainingNetwork::Implementation::update(const OptimizerRates& new_rates) {
+  device.copy_to_device(updates.address(rates), &new_rates, sizeof new_rates);
+  updates.run();
+  float norm_and_flag[2];
+  StepResult result;
+  device.copy_to_host(norm_and_flag, updates.address(norm), sizeof norm_and_flag);
+  device.copy_to_host(&result.loss, pass.address(loss), sizeof(float));
+  device.synchronize();
+  result.gradient_norm = norm_and_flag[0];
+  result.finite = norm_and_flag[1] == 0 && std::isfinite(result.loss);
+  return result;
+}
+
+TrainingNetwork::TrainingNetwork(Device& device, const TrainingNetworkOptions& options, const Weights& initial)
+    : implementation_(std::make_unique<Implementation>(device, options, initial)) {
+  set_state({initial, {}, {}});
+}
+
+TrainingNetwork::~TrainingNetwork() = default;
+
+StepResult TrainingNetwork::step(const TrainingBatch& batch, const OptimizerRates& rates) {
+  Implementation& self = *implementation_;
+  self.upload(batch);
+  self.use_target = false;
+  self.warp->run({self.pass.address(self.pixels), reinterpret_cast<const WarpPicture*>(self.pass.address(self.pictures)),
+                  self.pass.tensor(self.picture).f32()},
+                 {});
+  self.pass.run();
+  return self.update(rates);
+}
+
+StepResult TrainingNetwork::update(const OptimizerRates& rates) { return implementation_->update(rates); }
+
+float TrainingNetwork::run_on_tensors(std::span<const float> input, std::span<const float> target) {
+  Implementation& self = *implementation_;
+  const auto upload = [&](std::span<const float> values, const Tensor& to, const char* what) {
+    TensorDesc from = to.desc;
+    from.block = 1;  // NCHW
+    check(values.size() == from.elements(), "{}: {} values, expected {}", what, values.size(), from.elements());
+    std::vector<float> converted(to.desc.elements());
+    convert_layout(from, values.data(), to.desc, converted.data());
+    self.device.copy_to_device(to.data, converted.data(), to.desc.bytes());
+    self.device.synchronize();
+  };
+  if (!self.target.bytes()) self.target = DeviceMemory(self.device, self.heatmaps.desc.bytes());
+  upload(input, self.pass.tensor(self.picture), "input");
+  upload(target, {self.heatmaps.desc, self.target.data()}, "target");
+  self.use_target = true;
+  return self.run().loss;
+}
+
+std::vector<float> TrainingNetwork::gradients() const {
+  const Implementation& self = *implementation_;
+  std::vector<float> values(self.table.parameter_elements());
+  self.device.copy_to_host(values.data(), self.gradients.data(), self.gradients.bytes());
+  self.device.synchronize();
+  return values;
+}
+
+void TrainingNetwork::set_gradients(const std::vector<float>& gradients) {
+  Implementation& self = *implementation_;
+  check(gradients.size() == self.table.parameter_elements(), "{} gradients, the network has {}", gradients.size(),
+        self.table.parameter_elements());
+  self.device.copy_to_device(self.gradients.data(), gradients.data(), self.gradients.bytes());
+  self.device.synchronize();
+}
+
+std::vector<float> TrainingNetwork::heatmaps() const {
+  const Implementation& self = *implementation_;
+  const TensorDesc& desc = self.heatmaps.desc;
+  std::vector<float> stored(desc.elements()), values(desc.shape.elements());
+  self.device.copy_to_host(stored.data(), self.pass.address(self.heatmaps.buffer), desc.bytes());
+  self.device.synchronize();
+  TensorDesc nchw = desc;
+  nchw.block = 1;
+  convert_layout(desc, stored.data(), nchw, values.data());
+  return values;
+}
+
+Weights TrainingNetwork::weights() const {
+  const Implementation& self = *implementation_;
+  Weights weights{self.options.network, self.aus, std::vector<float>(self.table.parameter_elements()),
+                  std::vector<float>(self.table.statistic_elements()), self.metadata};
+  self.device.copy_to_host(weights.parameters.data(), self.parameters.data(), self.parameters.bytes());
+  self.device.copy_to_host(weights.statistics.data(), self.statistics.data(), self.statistics.bytes());
+  self.device.synchronize();
+  return weights;
+}
+
+TrainingState TrainingNetwork::state() const {
+  const Implementation& self = *implementation_;
+  TrainingState state{weights(), {}, std::vector<float>(self.table.parameter_elements())};
+  self.device.copy_to_host(state.second_moment.data(), self.second_moment.data(), self.second_moment.bytes());
+  if (self.first_moment.bytes()) {
+    state.first_moment.resize(self.table.parameter_elements());
+    self.device.copy_to_host(state.first_moment.data(), self.first_moment.data(), self.first_moment.bytes());
+  }
+  self.device.synchronize();
+  return state;
+}
+
+void TrainingNetwork::set_state(const TrainingState& state) {
+  Implementation& self = *implementation_;
+  check(state.weights.config == self.options.network, "the state is that of another network");
+  const auto upload = [&](const DeviceMemory& to, const std::vector<float>& values) {
+    if (!to.bytes()) return;
+    if (values.empty()) {
+      self.device.fill(to.data(), 0, to.bytes());
+      return;
+    }
+    check(values.size() * sizeof(float) == to.bytes(), "the state has {} values where the network has {}", values.size(),
+          to.bytes() / sizeof(float));
+    self.device.copy_to_device(to.data(), values.data(), to.bytes());
+  };
+  upload(self.parameters, state.weights.parameters);
+  upload(self.statistics, state.weights.statistics);
+  upload(self.first_moment, state.first_moment);
+  upload(self.second_moment, state.second_moment);
+  self.device.synchronize();
+}
+
+std::string TrainingNetwork::first_non_finite_layer() {
+  const Implementation& self = *implementation_;
+  std::string layer;
+  std::vector<float> values;
+  self.pass.run_observed([&](size_t step, const std::string&, double, const Plan::Memory& memory) {
+    if (!layer.empty()) return;
+    for (const TrainingGraph::Output& output : self.outputs) {
+      if (output.step != step) continue;
+      values.resize(output.map.desc.elements());
+      self.device.copy_to_host(values.data(), memory[output.map.buffer], output.map.desc.bytes());
+      self.device.synchronize();
+      for (float v : values)
+        if (!std::isfinite(v)) layer = output.layer;
+    }
+  });
+  return layer;
+}
+
+const Plan& TrainingNetwork::plan() const { return implementation_->pass; }
+
+size_t TrainingNetwork::device_bytes() const {
+  const Implementation& self = *implementation_;
+  return self.pass.arena_bytes() + self.updates.arena_bytes() + self.parameters.bytes() + self.gradients.bytes() +
+         self.statistics.bytes() + self.first_moment.bytes() + self.second_moment.bytes() + self.target.bytes();
+}
+
+}  // namespace sandglass

@@ -1,0 +1,170 @@
+#include "model/weights.h"
+
+#include <charconv>
+#include <cmath>
+#include <cstring>
+#include <set>
+
+#include "engine/error.h"
+#include "engine/random.h"
+#include "engine/safetensors.h"
+
+namespace sandglass {
+namespace {
+
+using Kind = ParameterInfo::Kind;
+
+// KCRS <-> KRSC of one convolution weight.
+void kcrs_to_krsc(const std::vector<int64_t>& shape, const float* from, float* to) {
+  const int64_t k_count = shape[0], c_count = shape[1], taps = shape[2] * shape[3];
+  for (int64_t k = 0; k < k_count; ++k)
+    for (int64_t c = 0; c < c_count; ++c)
+      for (int64_t tap = 0; tap < taps; ++tap) to[(k * taps + tap) * c_count + c] = from[(k * c_count + c) * taps + tap];
+}
+
+void krsc_to_kcrs(const std::vector<int64_t>& shape, const float* from, float* to) {
+  const int64_t k_count = shape[0], c_count = shape[1], taps = shape[2] * shape[3];
+  for (int64_t k = 0; k < k_count; ++k)
+    for (int64_t c = 0; c < c_count; ++c)
+      for (int64_t tap = 0; tap < taps; ++tap) to[(k * c_count + c) * taps + tap] = from[(k * taps + tap) * c_count + c];
+}
+
+std::string to_text(const std::vector<int64_t>& shape) { return fmt::format("[{}]", fmt::join(shape, ", ")); }
+
+// 0 where the metadata has no such key; an Error where it is not a number.
+int metadata_number(const TensorFile& file, const std::string& key, const std::string& source) {
+  const auto found = file.metadata.find(key);
+  if (found == file.metadata.end()) return 0;
+  int value = 0;
+  const std::string& text = found->second;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  check(error == std::errc() && end == text.data() + text.size(), "{}: metadata '{}' is '{}', expected a number", source, key,
+        text);
+  return value;
+}
+
+int64_t first_size(const TensorFile& file, const std::string& name, const std::string& source) {
+  const HostTensor* tensor = file.find(name);
+  check(tensor, "{}: tensor '{}' is missing; expected the weights of a heatmap network", source, name);
+  check(!tensor->shape.empty() && tensor->shape[0] > 0 && tensor->shape[0] <= 4096,
+        "{}: tensor '{}' has shape {}, expected those of a heatmap network", source, name, to_text(tensor->shape));
+  return tensor->shape[0];
+}
+
+std::vector<std::string> split(const std::string& text) {
+  std::vector<std::string> parts;
+  size_t begin = 0;
+  while (begin <= text.size()) {
+    const size_t end = std::min(text.find(',', begin), text.size());
+    parts.push_back(text.substr(begin, end - begin));
+    begin = end + 1;
+  }
+  return parts;
+}
+
+std::vector<std::string> au_names(const TensorFile& file, int heatmaps, const std::string& source) {
+  const auto found = file.metadata.find("aus");
+  if (found != file.metadata.end()) {
+    std::vector<std::string> names = split(found->second);
+    check(static_cast<int>(names.size()) == heatmaps, "{}: metadata 'aus' names {} Action Units but the network has {} heatmaps",
+          source, names.size(), heatmaps);
+    return names;
+  }
+  if (heatmaps == 5) return {"AU06", "AU10", "AU12", "AU14", "AU17"};  // the authors' order
+  std::vector<std::string> names;
+  for (int k = 0; k < heatmaps; ++k) names.push_back(fmt::format("map{}", k));
+  return names;
+}
+
+}  // namespace
+
+Weights initial_weights(const NetworkConfig& config, std::vector<std::string> aus, uint64_t seed) {
+  const ParameterTable table(config);
+  Weights weights{config, std::move(aus), std::vector<float>(table.parameter_elements()),
+                  std::vector<float>(table.statistic_elements()), {}};
+  double fan_in = 1;
+  uint64_t stream = 0;
+  for (const ParameterInfo& p : table.all()) {
+    float* values = (p.is_statistic() ? weights.statistics : weights.parameters).data() + p.offset;
+    Random random(seed, 0x77656967687473 + stream++);  // "weights"
+    if (p.kind == Kind::conv_weight) fan_in = double(p.shape[1] * p.shape[2] * p.shape[3]);
+    const float bound = static_cast<float>(1 / std::sqrt(fan_in));
+    for (size_t i = 0; i < p.elements; ++i) {
+      const bool drawn = p.kind == Kind::conv_weight || (p.kind == Kind::conv_bias && p.name != "l0.bias");
+      values[i] = drawn ? random.uniform(-bound, bound) : p.kind == Kind::gamma || p.kind == Kind::running_var ? 1.0f : 0.0f;
+    }
+  }
+  return weights;
+}
+
+TensorFile to_tensors(const Weights& weights) {
+  const ParameterTable table(weights.config);
+  TensorFile file;
+  file.metadata = weights.metadata;
+  file.metadata["format"] = "pt";
+  file.metadata["width"] = std::to_string(weights.config.width);
+  file.metadata["depth"] = std::to_string(weights.config.depth);
+  file.metadata["input_size"] = std::to_string(weights.config.input_size);
+  file.metadata["aus"] = fmt::format("{}", fmt::join(weights.aus, ","));
+  std::vector<float> values;
+  for (const ParameterInfo& p : table.all()) {
+    const float* from = (p.is_statistic() ? weights.statistics : weights.parameters).data() + p.offset;
+    values.assign(from, from + p.elements);
+    if (p.kind == Kind::conv_weight) krsc_to_kcrs(p.shape, from, values.data());
+    file.tensors.push_back(HostTensor::from_floats(p.name, p.shape, values));
+  }
+  return file;
+}
+
+Weights from_tensors(const TensorFile& file, const std::string& source) {
+  Weights weights;
+  NetworkConfig& config = weights.config;
+  config.width = 4 * static_cast<int>(first_size(file, "conv1.weight", source));
+  config.heatmaps = static_cast<int>(first_size(file, "l0.weight", source));
+  config.depth = 0;
+  while (file.find(fmt::format("m0.b1_{}.conv1.weight", config.depth + 1))) ++config.depth;
+  check(config.depth > 0, "{}: tensor 'm0.b1_1.conv1.weight' is missing; expected the weights of a heatmap network", source);
+  const int input_size = metadata_number(file, "input_size", source);
+  if (input_size) config.input_size = input_size;
+  try {
+    config.check();
+  } catch (const Error& error) {
+    fail("{}: {}", source, error.what());
+  }
+  weights.aus = au_names(file, config.heatmaps, source);
+  weights.metadata = file.metadata;
+
+  const ParameterTable table(config);
+  weights.parameters.resize(table.parameter_elements());
+  weights.statistics.resize(table.statistic_elements());
+  std::set<std::string> known;
+  for (const ParameterInfo& p : table.all()) {
+    known.insert(p.name);
+    const HostTensor* tensor = file.find(p.name);
+    check(tensor, "{}: tensor '{}' of a network of width {} and depth {} is missing", source, p.name, config.width,
+          config.depth);
+    check(tensor->shape == p.shape, "{}: tensor '{}' has shape {}, expected {} for width {}, depth {} and {} heatmaps", source,
+          p.name, to_text(tensor->shape), to_text(p.shape), config.width, config.depth, config.heatmaps);
+    const std::vector<float> values = tensor->to_float();
+    float* to = (p.is_statistic() ? weights.statistics : weights.parameters).data() + p.offset;
+    if (p.kind == Kind::conv_weight) {
+      kcrs_to_krsc(p.shape, values.data(), to);
+    } else {
+      std::copy(values.begin(), values.end(), to);
+    }
+  }
+  for (const HostTensor& tensor : file.tensors)
+    check(known.contains(tensor.name) || tensor.name.ends_with(".num_batches_tracked") ||
+              tensor.name.starts_with("optimizer."),
+          "{}: tensor '{}' does not belong to a heatmap network of width {} and depth {}", source, tensor.name, config.width,
+          config.depth);
+  return weights;
+}
+
+Weights read_weights(const std::filesystem::path& path) { return from_tensors(read_tensor_file(path), path.string()); }
+
+void write_weights(const std::filesystem::path& path, const Weights& weights) {
+  write_safetensors(path, to_tensors(weights));
+}
+
+}  // namespace sandglass
