@@ -1,0 +1,38 @@
+// Boxes around the faces of a grey picture: dlib's frontal face detector (Dalal and Triggs, "Histograms of oriented
+// gradients for human detection", CVPR 2005; Felzenszwalb et al., PAMI 2010), spread over threads.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "face/grey_image.h"
+
+namespace sandglass {
+
+/// The outermost pixel centres of a face and the detector's score, 0 being dlib's own threshold.
+struct FaceBox {
+  float left, top, right, bottom, score;
+};
+
+class BoxDetector {
+ public:
+  /// The side of the smallest face that is found, in pixels.
+  static constexpr int kWindow = 80;
+
+  /// Whether Sandglass was built with dlib. Without it the constructor throws Error.
+  static const bool kAvailable;
+
+  BoxDetector();
+  ~BoxDetector();
+
+  /// The faces with a score of at least `threshold`, best first. Five filters (frontal, turned and tilted faces) see
+  /// the picture at sizes that shrink by 5/6; of overlapping boxes the best remains. Equals dlib's own result; the
+  /// number of threads does not change it. May be called from several threads at once.
+  std::vector<FaceBox> find(const GreyImage& image, float threshold, int threads) const;
+
+ private:
+  struct Filters;
+  std::unique_ptr<const Filters> filters_;
+};
+
+}  // namespace sandglass

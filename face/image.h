@@ -1,0 +1,38 @@
+// 8-bit RGB pictures in memory and in files (JPEG, PNG, BMP through stb_image).
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <filesystem>
+#include <vector>
+
+namespace sandglass {
+
+/// An RGB picture, rows from top to bottom, interleaved (HWC), 8 bits a channel.
+struct Image {
+  int height = 0, width = 0;
+  std::vector<uint8_t> rgb;  ///< height * width * 3
+
+  Image() = default;
+  Image(int height, int width) : height(height), width(width), rgb(size_t(height) * size_t(width) * 3) {}
+  uint8_t* at(int y, int x) { return &rgb[(size_t(y) * size_t(width) + size_t(x)) * 3]; }
+  const uint8_t* at(int y, int x) const { return &rgb[(size_t(y) * size_t(width) + size_t(x)) * 3]; }
+};
+
+/// A place in a picture in pixels: (0, 0) is the centre of the top left pixel, x to the right, y downwards.
+struct Point {
+  float x = 0, y = 0;
+};
+
+/// The 68 points of the 300-W (Multi-PIE) markup, numbered from 0, in pixels.
+using Landmarks = std::array<Point, 68>;
+
+/// Reads a JPEG, PNG or BMP file (by content, not by name). Grey pictures are widened to RGB, alpha is dropped.
+/// Throws Error naming the file if it is missing, empty, truncated, not a picture, or larger than 100 megapixels.
+Image read_image(const std::filesystem::path& path);
+
+/// Writes `image` as .png, .jpg/.jpeg (quality 1-100) or .bmp by the path's extension, to a temporary name that is then
+/// renamed. Throws Error if the extension is another or the file cannot be written.
+void write_image(const std::filesystem::path& path, const Image& image, int jpeg_quality = 92);
+
+}  // namespace sandglass
