@@ -1,0 +1,15 @@
+// Landmarks for the rows of a manifest that come without.
+#pragma once
+
+#include <ostream>
+
+#include "train/manifest.h"
+
+namespace sandglass {
+
+/// Finds the face in each picture whose row has no landmarks (the largest, where there are several) and fills them in,
+/// with `workers` threads. Rows in whose picture no face is found are taken out. Says on `log` what it does; nothing to
+/// do is silent. Throws Error if a picture cannot be read, no row is left, or this build cannot find faces.
+bool complete_landmarks(Manifest& manifest, int workers, std::ostream& log);
+
+}  // namespace sandglass

@@ -1,0 +1,194 @@
+#include "train/loader.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <numeric>
+
+#include "engine/error.h"
+#include "face/stage.h"
+
+namespace sandglass {
+namespace {
+
+// Streams of random numbers under one seed: the order of an epoch, and each row's augmentation in it.
+uint64_t order_stream(int64_t epoch) { return uint64_t{1} << 56 | static_cast<uint64_t>(epoch) << 32; }
+uint64_t augmentation_stream(int64_t epoch, int row) {
+  return uint64_t{2} << 56 | static_cast<uint64_t>(epoch) << 32 | static_cast<uint32_t>(row);
+}
+
+}  // namespace
+
+Loader::Loader(const Manifest& manifest, LoaderOptions options) : manifest_(manifest), options_(std::move(options)) {
+  check(options_.batch >= 1 && options_.workers >= 1 && options_.input_size >= 1,
+        "loader: batch {}, workers {} and input size {} must be at least 1", options_.batch, options_.workers,
+        options_.input_size);
+  columns_ = manifest_.columns_of(options_.aus);
+  const bool wants_points = options_.augmentation || !options_.table.definitions.empty();
+  for (const std::string& au : wants_points ? options_.aus : std::vector<std::string>()) {
+    definitions_.push_back(options_.table.find(au));
+    points_per_map_ = std::max(points_per_map_, static_cast<int>(definitions_.back().places.size()));
+  }
+  for (size_t i = 0; i < manifest_.rows.size(); ++i) {
+    const ManifestRow& row = manifest_.rows[i];
+    const auto coded = [&](int column) { return row.intensities[static_cast<size_t>(column)] >= 0; };
+    if (options_.augmentation && std::none_of(columns_.begin(), columns_.end(), coded)) continue;
+    check(row.landmarks.has_value(), "{}: has no landmarks", manifest_.place(row));
+    try {
+      registration(*row.landmarks, options_.input_size);
+    } catch (const Error& error) {
+      fail("{}: {}", manifest_.place(row), error.what());
+    }
+    rows_.push_back(static_cast<int>(i));
+  }
+  check(!rows_.empty(), "{}: none of its {} rows is coded for any of the Action Units asked for",
+        manifest_.path.string(), manifest_.rows.size());
+  check(!options_.augmentation || row_count() >= options_.batch,
+        "{}: has {} usable rows, too few for a batch of {}; use a smaller `batch`", manifest_.path.string(),
+        row_count(), options_.batch);
+  // One in the caller's hands, one for each worker, one ready.
+  slots_.resize(static_cast<size_t>(options_.workers) + 2);
+}
+
+Loader::~Loader() { stop(); }
+
+int64_t Loader::steps_per_epoch() const {
+  const int rounding = options_.augmentation ? 0 : options_.batch - 1;
+  return (row_count() + rounding) / options_.batch;
+}
+
+size_t Loader::max_pixel_bytes() const {
+  return static_cast<size_t>(options_.batch) * staged_bytes_bound(options_.input_size);
+}
+
+void Loader::start(int64_t first, int64_t count) {
+  stop();
+  for (Slot& slot : slots_) slot.ready = false;
+  made_ = given_ = released_ = first;
+  end_ = first + count;
+  stopping_ = false;
+  for (int i = 0; i < options_.workers; ++i) threads_.emplace_back([this] { work(); });
+}
+
+void Loader::stop() {
+  {
+    const std::lock_guard lock(mutex_);
+    stopping_ = true;
+  }
+  changed_.notify_all();
+  for (std::thread& thread : threads_) thread.join();
+  threads_.clear();
+}
+
+const Batch& Loader::next() {
+  std::unique_lock lock(mutex_);
+  check(given_ < end_, "loader: no batch is left of those asked for");
+  if (released_ < given_) {
+    slot(released_).ready = false;
+    ++released_;
+    changed_.notify_all();
+  }
+  Slot& wanted = slot(given_);
+  changed_.wait(lock, [&] { return wanted.ready; });
+  if (wanted.error) std::rethrow_exception(wanted.error);
+  ++given_;
+  return wanted.batch;
+}
+
+void Loader::work() {
+  std::unique_lock lock(mutex_);
+  for (;;) {
+    changed_.wait(
+        lock, [&] { return stopping_ || made_ == end_ || made_ < released_ + static_cast<int64_t>(slots_.size()); });
+    if (stopping_ || made_ == end_) return;
+    const int64_t number = made_++;
+    Slot& target = slot(number);
+    lock.unlock();
+    target.error = nullptr;
+    try {
+      make_batch(number, target.batch);
+    } catch (...) {
+      target.error = std::current_exception();
+    }
+    lock.lock();
+    target.ready = true;
+    changed_.notify_all();
+  }
+}
+
+std::vector<int> Loader::order(int64_t epoch) const {
+  std::vector<int> order = rows_;
+  if (options_.augmentation) {
+    Random random(options_.seed, order_stream(epoch));
+    shuffle(order, random);
+  }
+  return order;
+}
+
+void Loader::make_batch(int64_t number, Batch& batch) {
+  const int64_t epoch = number / steps_per_epoch(), first = number % steps_per_epoch() * options_.batch;
+  const int64_t last = std::min<int64_t>(first + options_.batch, row_count());
+  batch.pixels.clear();
+  batch.pictures.clear();
+  batch.intensities.clear();
+  batch.points.clear();
+  batch.rows.clear();
+  const std::vector<int> rows = order(epoch);
+  for (int64_t i = first; i < last; ++i) append(rows[static_cast<size_t>(i)], epoch, batch);
+}
+
+void Loader::append(int row_index, int64_t epoch, Batch& batch) {
+  const ManifestRow& row = manifest_.rows[static_cast<size_t>(row_index)];
+  Augmentation augmentation;
+  if (options_.augmentation) {
+    Random random(options_.seed, augmentation_stream(epoch, row_index));
+    augmentation = draw_augmentation(*options_.augmentation, random);
+  }
+  PlacedFace face;
+  StagedFace staged;
+  try {
+    const std::shared_ptr<const Image> image = picture(row);
+    face = place_face(*row.landmarks, image->width, options_.input_size, augmentation);
+    staged = stage_face(*image, face.to_output.inverse(), options_.input_size, batch.pixels);
+  } catch (const Error& error) {
+    fail("{}: {}", manifest_.place(row), error.what());
+  }
+
+  WarpPicture& picture = batch.pictures.emplace_back();
+  picture.first_byte = staged.first_byte;
+  picture.height = staged.height;
+  picture.width = staged.width;
+  std::copy(staged.matrix.begin(), staged.matrix.end(), picture.matrix);
+  picture.gain = augmentation.gain;
+  picture.offset = augmentation.offset;
+
+  batch.rows.push_back(row_index);
+  for (const int column : columns_) batch.intensities.push_back(row.intensities[static_cast<size_t>(column)]);
+  constexpr float kAbsent = std::numeric_limits<float>::quiet_NaN();
+  for (const AuDefinition& definition : definitions_) {
+    std::vector<Point> points = au_points(definition, face.landmarks);
+    points.resize(static_cast<size_t>(points_per_map_), {kAbsent, kAbsent});
+    for (const Point& point : points) {
+      const Point place = to_heatmap(point);
+      batch.points.insert(batch.points.end(), {place.x, place.y});
+    }
+  }
+}
+
+// Pictures stay in the cache once they are in it: each is asked for once an epoch, so that making room for another
+// would gain nothing.
+std::shared_ptr<const Image> Loader::picture(const ManifestRow& row) {
+  {
+    const std::lock_guard lock(cache_mutex_);
+    const auto found = cache_.find(&row);
+    if (found != cache_.end()) return found->second;
+  }
+  auto image = std::make_shared<const Image>(read_image(manifest_.image_path(row)));
+  const std::lock_guard lock(cache_mutex_);
+  if (cached_bytes_ + image->rgb.size() <= options_.cache_bytes && cache_.emplace(&row, image).second) {
+    cached_bytes_ += image->rgb.size();
+  }
+  return image;
+}
+
+}  // namespace sandglass

@@ -1,0 +1,112 @@
+// The loader: manifest rows -> batches as the training step and the evaluation take them, made ahead by worker threads.
+//
+// Everything random is a function of (seed, epoch, row): the order by one stream of random numbers an epoch, each
+// picture's augmentation by one stream a picture. So a batch is known by its number alone; neither the number of
+// workers nor a restart changes it, and a checkpoint stores that number.
+#pragma once
+
+#include <condition_variable>
+#include <cstdint>
+#include <exception>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <thread>
+#include <unordered_map>
+#include <vector>
+
+#include "face/au_points.h"
+#include "kernels/warp/warp.h"
+#include "train/augmentation.h"
+#include "train/manifest.h"
+
+namespace sandglass {
+
+/// One batch on the host. N = LoaderOptions::batch, K = number of AUs, P = Loader::points_per_map().
+struct Batch {
+  std::vector<uint8_t> pixels;        ///< staged pictures (face/stage.h), at most Loader::max_pixel_bytes()
+  std::vector<WarpPicture> pictures;  ///< [N]; the last batch of an evaluation has only as many as there are rows left
+  std::vector<float> intensities;     ///< [N][K], 0 to 5 or kNotCoded
+  std::vector<float> points;          ///< [N][K][P][2], x and y in heatmap pixels; NaN where an AU has fewer points
+  std::vector<int> rows;              ///< [N], index into Manifest::rows
+};
+
+struct LoaderOptions {
+  std::vector<std::string> aus;  ///< what the heatmaps stand for; each must have a column in the manifest
+  AuTable table;  ///< where they peak; each of `aus` must be defined (an evaluation may do without: an empty table)
+  int input_size = 256;
+  int batch = 8;
+  int workers = 2;
+  size_t cache_bytes = 0;  ///< decoded pictures kept in memory
+  uint64_t seed = 1;
+  /// Training: rows in random order, augmented; rows in which none of `aus` is coded are left out, and so are the rows
+  /// that do not fill a batch (others each epoch). Nothing: evaluation, that is all rows in order as they are.
+  std::optional<AugmentationConfig> augmentation;
+};
+
+class Loader {
+ public:
+  /// Checks all that can be checked without opening a picture. `manifest` must outlive the loader. Throws Error if an
+  /// AU has no column or no points, a row has no landmarks or ones that cannot be registered, or (training) the rows do
+  /// not fill a batch.
+  Loader(const Manifest& manifest, LoaderOptions options);
+  ~Loader();
+  Loader(const Loader&) = delete;
+  Loader& operator=(const Loader&) = delete;
+
+  /// Rows that take part.
+  int row_count() const { return static_cast<int>(rows_.size()); }
+  /// Batches an epoch.
+  int64_t steps_per_epoch() const;
+  /// P: most points that one of the AUs has; 0 without a table.
+  int points_per_map() const { return points_per_map_; }
+  /// Most bytes that Batch::pixels will ever have.
+  size_t max_pixel_bytes() const;
+
+  /// Starts to make the batches first, first + 1, ..., first + count - 1; batch number b is step b % steps_per_epoch()
+  /// of epoch b / steps_per_epoch(). What an earlier start() had under way is dropped.
+  void start(int64_t first, int64_t count);
+  /// The next batch, valid until the next call of next() or start(). Throws what went wrong while it was made, naming
+  /// the manifest's row, and Error after the last batch.
+  const Batch& next();
+
+  /// Makes one batch in the calling thread.
+  void make_batch(int64_t number, Batch& batch);
+
+ private:
+  struct Slot {
+    Batch batch;
+    bool ready = false;
+    std::exception_ptr error;
+  };
+
+  std::vector<int> order(int64_t epoch) const;
+  void append(int row, int64_t epoch, Batch& batch);
+  std::shared_ptr<const Image> picture(const ManifestRow& row);
+  void stop();
+  void work();
+  Slot& slot(int64_t number) { return slots_[static_cast<size_t>(number) % slots_.size()]; }
+
+  const Manifest& manifest_;
+  LoaderOptions options_;
+  std::vector<int> columns_;               // of options_.aus in Manifest::aus
+  std::vector<AuDefinition> definitions_;  // of options_.aus
+  std::vector<int> rows_;                  // that take part
+  int points_per_map_ = 0;
+
+  std::mutex cache_mutex_;
+  std::unordered_map<const ManifestRow*, std::shared_ptr<const Image>> cache_;
+  size_t cached_bytes_ = 0;
+
+  // Batches given_ .. given_ + slots_.size() - 1 may be under way or ready; the one given last keeps its slot until
+  // next().
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::vector<Slot> slots_;
+  std::vector<std::thread> threads_;
+  int64_t made_ = 0, given_ = 0, released_ = 0, end_ = 0;
+  bool stopping_ = false;
+};
+
+}  // namespace sandglass

@@ -1,0 +1,57 @@
+// RUN_DIR: the files of one training run, and the lock that keeps a second process out.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+
+namespace sandglass {
+
+class RunFolder {
+ public:
+  /// Makes the folder if it is not there, locks it, and removes what a killed run left half-written. Throws Error if it
+  /// cannot be made or another process trains in it.
+  explicit RunFolder(const std::filesystem::path& path);
+  ~RunFolder();
+  RunFolder(const RunFolder&) = delete;
+  RunFolder& operator=(const RunFolder&) = delete;
+
+  /// Whether one of a run's files is there.
+  bool holds_run() const;
+
+  std::filesystem::path config() const { return path_ / "config.toml"; }
+  std::filesystem::path metrics() const { return path_ / "metrics.jsonl"; }
+  std::filesystem::path checkpoint() const { return path_ / "checkpoint.safetensors"; }
+  std::filesystem::path last() const { return path_ / "last.safetensors"; }
+  std::filesystem::path best() const { return path_ / "best.safetensors"; }
+  std::filesystem::path curve() const { return path_ / "curve.svg"; }
+  /// The training set with the landmarks that were found, where it came without.
+  std::filesystem::path completed_manifest() const { return path_ / "train.csv"; }
+  const std::filesystem::path& path() const { return path_; }
+
+ private:
+  std::filesystem::path path_;
+  int lock_ = -1;
+};
+
+/// A file of lines that grows, and can be cut back to where a checkpoint saw it.
+class RecordFile {
+ public:
+  /// Opens `path` and cuts it to its first `bytes` bytes (or what it has, if that is less).
+  RecordFile(const std::filesystem::path& path, uint64_t bytes);
+  ~RecordFile();
+  RecordFile(const RecordFile&) = delete;
+  RecordFile& operator=(const RecordFile&) = delete;
+
+  /// Appends a line, which other processes see at once. Throws Error if the disk is full.
+  void append(const std::string& line);
+  /// Flushes to the disk and returns the length in bytes.
+  uint64_t sync();
+
+ private:
+  std::filesystem::path path_;
+  int descriptor_ = -1;
+  uint64_t bytes_ = 0;
+};
+
+}  // namespace sandglass

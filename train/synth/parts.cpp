@@ -1,0 +1,327 @@
+#include "train/synth/parts.h"
+
+#include <numbers>
+
+namespace sandglass::synth {
+namespace {
+
+constexpr float kPi = std::numbers::pi_v<float>;
+
+// A patch of rows x columns points added to the mesh, and its triangles; counter-clockwise if columns go right and rows
+// down.
+class Patch {
+ public:
+  Patch(FaceMesh& mesh, int rows, int columns)
+      : mesh_(mesh), rows_(rows), columns_(columns), first_(mesh.positions.size()) {
+    mesh.positions.resize(first_ + static_cast<size_t>(rows * columns));
+    mesh.points.resize(mesh.positions.size());
+  }
+  size_t index(int row, int column) const { return first_ + static_cast<size_t>(row * columns_ + column); }
+  Vec3& position(int row, int column) { return mesh_.positions[index(row, column)]; }
+  SurfacePoint& point(int row, int column) { return mesh_.points[index(row, column)]; }
+
+  void set_normals() {
+    for (int row = 0; row < rows_; ++row) {
+      for (int column = 0; column < columns_; ++column) {
+        const Vec3 right = position(row, std::min(column + 1, columns_ - 1)) - position(row, std::max(column - 1, 0));
+        const Vec3 up = position(std::max(row - 1, 0), column) - position(std::min(row + 1, rows_ - 1), column);
+        point(row, column).set_normal(normalized(cross(right, up)));
+      }
+    }
+  }
+  void add_triangles(Material material, bool both_sides) {
+    const size_t first = mesh_.triangles.size();
+    for (int row = 0; row + 1 < rows_; ++row) {
+      for (int column = 0; column + 1 < columns_; ++column) {
+        const auto corner = [&](int r, int c) { return static_cast<uint32_t>(index(row + r, column + c)); };
+        mesh_.triangles.push_back({corner(1, 0), corner(1, 1), corner(0, 1)});
+        mesh_.triangles.push_back({corner(1, 0), corner(0, 1), corner(0, 0)});
+      }
+    }
+    mesh_.parts.push_back({material, both_sides, first, mesh_.triangles.size() - first});
+  }
+
+ private:
+  FaceMesh& mesh_;
+  int rows_, columns_;
+  size_t first_;
+};
+
+// Is the surface slit open between these rows at this column?
+bool slit_open(const HeadGrid& grid, int upper_row, int column) {
+  const GridPoint& point = grid.points[grid.index(upper_row, column)];
+  if (point.front < 0.5f) return false;
+  return upper_row == grid.mouth_upper ? std::abs(point.x) < kMouthHalfWidth
+                                       : std::abs(std::abs(point.x) - kEyeX) < kEyeHalfLength;
+}
+
+// The rows next to (row, column) on the surface: across a closed slit it goes on after the twin row.
+struct Neighbours {
+  int up, down;
+};
+Neighbours neighbours(const HeadGrid& grid, int row, int column) {
+  Neighbours rows{std::max(row - 1, 0), std::min(row + 1, grid.rows - 1)};
+  for (int upper : {grid.eye_upper, grid.mouth_upper}) {
+    if (row == upper) rows.down = slit_open(grid, upper, column) ? row : row + 2;
+    if (row == upper + 1) rows.up = slit_open(grid, upper, column) ? row : row - 2;
+  }
+  return rows;
+}
+
+// Skin: the grid without the quads over the slits and behind the ears' far side, which no picture shows.
+const std::vector<Triangle>& skin_triangles() {
+  static const std::vector<Triangle> all = [] {
+    const HeadGrid& grid = head_grid();
+    std::vector<Triangle> triangles;
+    for (int row = 0; row + 1 < grid.rows; ++row) {
+      if (row == grid.eye_upper || row == grid.mouth_upper) continue;
+      for (int column = 0; column + 1 < grid.columns; ++column) {
+        if (std::abs(grid.points[grid.index(row, column)].angle) > 2.3f) continue;
+        const auto corner = [&](int r, int c) { return static_cast<uint32_t>(grid.index(row + r, column + c)); };
+        triangles.push_back({corner(1, 0), corner(1, 1), corner(0, 1)});
+        triangles.push_back({corner(1, 0), corner(0, 1), corner(0, 0)});
+      }
+    }
+    return triangles;
+  }();
+  return all;
+}
+
+}  // namespace
+
+const std::vector<Triangle>& coarse_skin_triangles() {
+  static const std::vector<Triangle> all = [] {
+    const HeadGrid& grid = head_grid();
+    constexpr int kStep = 2;
+    std::vector<Triangle> triangles;
+    for (int row = 0; row + kStep < grid.rows; row += kStep) {
+      for (int column = 0; column + kStep < grid.columns; column += kStep) {
+        const auto corner = [&](int r, int c) {
+          return static_cast<uint32_t>(grid.index(row + r * kStep, column + c * kStep));
+        };
+        triangles.push_back({corner(1, 0), corner(1, 1), corner(0, 1)});
+        triangles.push_back({corner(1, 0), corner(0, 1), corner(0, 0)});
+      }
+    }
+    return triangles;
+  }();
+  return all;
+}
+
+namespace {
+
+// How much light a point of the skin loses because it lies in a hollow: the surface `reach` points away on both sides
+// stands over its tangent plane by the returned part of the distance.
+float hollow(const std::vector<Vec3>& positions, const HeadGrid& grid, int row, int column, Vec3 normal, int reach) {
+  const auto at = [&](int r, int c) {
+    return positions[grid.index(std::clamp(r, 0, grid.rows - 1), std::clamp(c, 0, grid.columns - 1))];
+  };
+  const Vec3 here = at(row, column);
+  float sum = 0;
+  const std::array<std::array<Vec3, 2>, 2> pairs = {
+      {{at(row - reach, column), at(row + reach, column)}, {at(row, column - reach), at(row, column + reach)}}};
+  for (const auto& [a, b] : pairs) {
+    const float rise = dot(a - here, normal) + dot(b - here, normal);
+    sum += std::clamp(rise / std::max(length(a - b), 1.0f), -0.4f, 0.8f);
+  }
+  return sum;
+}
+
+void add_skin(const Person& person, const Expression& expression, FaceMesh& mesh) {
+  const HeadGrid& grid = head_grid();
+  mesh.positions = express(person.head, person.shape, person.appearance.mobility, expression);
+  mesh.points.resize(mesh.positions.size());
+  for (int row = 0; row < grid.rows; ++row) {
+    for (int column = 0; column < grid.columns; ++column) {
+      const int i = grid.index(row, column);
+      const GridPoint& place = grid.points[i];
+      if (std::abs(place.angle) > 2.5f) continue;
+      const auto [up, down] = neighbours(grid, row, column);
+      const Vec3 right = mesh.positions[grid.index(row, std::min(column + 1, grid.columns - 1))] -
+                         mesh.positions[grid.index(row, std::max(column - 1, 0))];
+      const Vec3 normal =
+          normalized(cross(right, mesh.positions[grid.index(up, column)] - mesh.positions[grid.index(down, column)]));
+      SurfacePoint& point = mesh.points[i];
+      point.set_normal(normal);
+      float open = 1;
+      if (place.front > 0) {
+        open -= 0.9f * hollow(mesh.positions, grid, row, column, normal, 3) +
+                0.5f * hollow(mesh.positions, grid, row, column, normal, 9);
+      }
+      const Covering& covering = person.covering[i];
+      open = std::clamp(open, 0.25f, 1.1f) * (1 - 0.85f * covering.dark);
+      if ((row == grid.mouth_upper || row == grid.mouth_lower) && slit_open(grid, grid.mouth_upper, column))
+        open *= 0.35f;
+      point.value[SurfacePoint::open_to_light] = open;
+      point.set_colour(covering.colour);
+      point.value[SurfacePoint::gloss] = covering.gloss;
+      point.value[SurfacePoint::place_x] = place.x;
+      point.value[SurfacePoint::place_y] = place.y;
+      point.value[SurfacePoint::arc] = place.angle * 90;
+      point.value[SurfacePoint::brow] = covering.brow;
+      point.value[SurfacePoint::beard] = covering.beard;
+      point.value[SurfacePoint::hair] = covering.hair;
+      point.value[SurfacePoint::cloth] = covering.cloth;
+    }
+  }
+  mesh.triangles = skin_triangles();
+  mesh.parts = {{Material::skin, false, 0, mesh.triangles.size()}};
+}
+
+// The front of an eyeball, and around it the pink skin of the lids' inside, which shows in the eye's corners. Its
+// places are on a ball that turns with the gaze: the iris is round (0, 0).
+void add_eye(const Person& person, const Expression& expression, Vec3 centre, FaceMesh& mesh) {
+  constexpr int kRings = 14, kSectors = 25;
+  Patch eye(mesh, kRings, kSectors);
+  const float side = centre.x < 0 ? -1.0f : 1.0f;
+  // Both eyes look at one far point; turning them inwards a little makes them look at the camera.
+  const float yaw = expression.gaze_yaw - side * 0.03f, pitch = expression.gaze_pitch;
+  const Vec3 ahead{std::sin(yaw) * std::cos(pitch), std::sin(pitch), std::cos(yaw) * std::cos(pitch)};
+  const Vec3 right = normalized(cross({0, 1, 0}, ahead)), up = cross(ahead, right);
+  const Vec3 white = {0.52f, 0.49f, 0.47f}, pink = person.appearance.skin * Vec3{0.75f, 0.45f, 0.42f};
+  for (int ring = 0; ring < kRings; ++ring) {
+    for (int sector = 0; sector < kSectors; ++sector) {
+      const bool inside_of_lids = ring == kRings - 1;
+      const float polar = std::min(static_cast<float>(ring) / (kRings - 2), 1.0f) * 1.30f;
+      const float turn = -2 * kPi * static_cast<float>(sector) / (kSectors - 1);
+      const Vec3 direction{std::sin(polar) * std::cos(turn), std::sin(polar) * std::sin(turn), std::cos(polar)};
+      eye.position(ring, sector) = centre + kEyeballRadius * direction;
+      if (inside_of_lids) eye.position(ring, sector) += Vec3{5 * std::cos(turn), 5 * std::sin(turn), -10};
+      SurfacePoint& point = eye.point(ring, sector);
+      point.set_normal(direction);
+      // The upper lid shades the eye under it; the corners are pink.
+      const float u = side * kEyeballRadius * direction.x / kEyeHalfLength;
+      const float y = kEyeballRadius * direction.y;
+      const LidEdges lids = lid_edges(person.shape, expression, side, std::clamp(u, -1.0f, 1.0f));
+      point.value[SurfacePoint::open_to_light] =
+          (0.30f + 0.70f * smoothstep(0, 4.0f, lids.upper - y)) * (0.7f + 0.3f * smoothstep(0, 1.5f, y - lids.lower));
+      point.set_colour(inside_of_lids ? pink : lerp(white, pink, smoothstep(0.66f, 0.95f, std::abs(u))));
+      point.value[SurfacePoint::place_x] = kEyeballRadius * dot(direction, right);
+      point.value[SurfacePoint::place_y] = kEyeballRadius * dot(direction, up);
+    }
+  }
+  eye.add_triangles(Material::eye, true);
+}
+
+// The inside of the mouth: a bag from the upper lip's edge to the lower one's.
+void add_cavity(FaceMesh& mesh) {
+  const HeadGrid& grid = head_grid();
+  int first = 0, last = 0;
+  for (int column = 0; column < grid.columns; ++column) {
+    const GridPoint& point = grid.points[grid.index(grid.mouth_upper, column)];
+    if (point.front < 0.5f || std::abs(point.x) > kMouthHalfWidth + 2) continue;
+    if (first == 0) first = column;
+    last = column;
+  }
+  constexpr int kRows = 8;
+  Patch bag(mesh, kRows, last - first + 1);
+  for (int row = 0; row < kRows; ++row) {
+    const float t = static_cast<float>(row) / (kRows - 1);
+    for (int column = first; column <= last; ++column) {
+      const Vec3 upper = mesh.positions[grid.index(grid.mouth_upper, column)],
+                 lower = mesh.positions[grid.index(grid.mouth_lower, column)];
+      const float x = grid.points[grid.index(grid.mouth_upper, column)].x / kMouthHalfWidth;
+      const float depth = 30 * std::sin(kPi * t) * std::max(0.0f, 1 - x * x);
+      bag.position(row, column - first) = lerp(upper, lower, t) - Vec3{0, 0, depth};
+      SurfacePoint& point = bag.point(row, column - first);
+      // The tongue fills the lower half.
+      const float tongue = smoothstep(0.5f, 0.65f, t) * smoothstep(0.75f, 0.45f, std::abs(x));
+      point.set_colour(lerp({0.10f, 0.02f, 0.02f}, {0.42f, 0.13f, 0.12f}, tongue));
+      point.value[SurfacePoint::open_to_light] = 0.25f + 0.45f * smoothstep(0.6f, 0.95f, t);
+    }
+  }
+  bag.set_normals();
+  bag.add_triangles(Material::cavity, true);
+}
+
+// A row of teeth on its arch. `edge` and `root`: heights of their edges and of the gum's far end at the middle, mm.
+void add_teeth(FaceMesh& mesh, Vec3 middle, float edge, float root, float half_width) {
+  constexpr int kRows = 6, kColumns = 25;
+  Patch teeth(mesh, kRows, kColumns);
+  const bool upper = root > edge;
+  for (int row = 0; row < kRows; ++row) {
+    const float t = static_cast<float>(row) / (kRows - 1), along = upper ? t : 1 - t;  // 0 at the gum, 1 at the edge
+    for (int column = 0; column < kColumns; ++column) {
+      const float s = 2 * static_cast<float>(column) / (kColumns - 1) - 1;
+      const float y = lerp(root, edge, along) + (upper ? 1.2f : 0.6f) * s * s * along;
+      teeth.position(row, column) = middle + Vec3{half_width * s, y, -13 * s * s - 1.5f * (1 - along)};
+      SurfacePoint& point = teeth.point(row, column);
+      point.set_colour(lerp({0.45f, 0.17f, 0.16f}, {0.74f, 0.68f, 0.56f}, smoothstep(0.18f, 0.34f, along)));
+      point.value[SurfacePoint::open_to_light] = (1 - 0.75f * s * s) * (0.55f + 0.40f * along);
+      point.value[SurfacePoint::place_x] = half_width * s * (1 + 0.12f * s * s);
+      point.value[SurfacePoint::place_y] = along;
+      point.value[SurfacePoint::gloss] = 1;
+    }
+  }
+  teeth.set_normals();
+  teeth.add_triangles(Material::teeth, true);
+}
+
+// An ear: an egg-shaped dish beside the head, with a rim (helix) and a hollow (concha).
+void add_ear(const Person& person, Vec3 root, float side, FaceMesh& mesh) {
+  constexpr int kRings = 8, kSectors = 21;
+  Patch ear(mesh, kRings, kSectors);
+  const Vec3 back = normalized({side * 0.62f, 0, -0.78f}), up = normalized({side * 0.10f, 1, -0.18f});
+  const Vec3 facing = normalized(side * cross(back, up));  // outwards and forwards
+  const Vec3 centre = root + 11.0f * back;
+  for (int ring = 0; ring < kRings; ++ring) {
+    for (int sector = 0; sector < kSectors; ++sector) {
+      const float r = static_cast<float>(ring) / (kRings - 1);
+      const float turn = -2 * kPi * static_cast<float>(sector) / (kSectors - 1) * side;
+      const float height = std::sin(turn), width = std::cos(turn);
+      const float egg = 1 + 0.18f * height;  // narrower at the lobe
+      const float relief = 3.5f * bell((r - 0.86f) / 0.12f) - 5 * bell(r / 0.40f) * (height > -0.5f ? 1.0f : 0.6f);
+      ear.position(ring, sector) = centre + (r * 15.5f * egg * width) * back + (r * 31 * height) * up + relief * facing;
+      SurfacePoint& point = ear.point(ring, sector);
+      point.set_colour(lerp(person.appearance.skin, person.appearance.skin * Vec3{1, 0.74f, 0.70f}, 0.7f));
+      point.value[SurfacePoint::open_to_light] = 0.45f + 0.5f * smoothstep(0.25f, 0.85f, r);
+      point.value[SurfacePoint::place_x] = side * 300;  // off the face: no furrows
+      point.value[SurfacePoint::place_y] = r * 31 * height;
+      point.value[SurfacePoint::arc] = side * 300;
+      point.value[SurfacePoint::hair] = -50;
+    }
+  }
+  ear.set_normals();
+  for (int sector = 0; sector < kSectors; ++sector) ear.point(0, sector).set_normal(facing);
+  for (int ring = 1; ring < kRings; ++ring) {
+    for (int sector = 0; sector < kSectors; ++sector) {
+      auto& value = ear.point(ring, sector).value;
+      const Vec3 normal{value[SurfacePoint::normal_x], value[SurfacePoint::normal_y], value[SurfacePoint::normal_z]};
+      if (dot(normal, facing) < 0) ear.point(ring, sector).set_normal(-1.0f * normal);
+    }
+  }
+  ear.add_triangles(Material::skin, true);
+}
+
+}  // namespace
+
+Person random_person(Random& random) {
+  Person person;
+  person.shape = random_head_shape(random);
+  person.appearance = random_appearance(random);
+  person.covering = cover_head(person.appearance);
+  person.head = build_head(person.shape);
+  grow_hair(person.head, person.appearance, person.covering);
+  return person;
+}
+
+void build_face(const Person& person, const Expression& expression, FaceMesh& mesh) {
+  add_skin(person, expression, mesh);
+  add_eye(person, expression, person.head.left_eye, mesh);
+  add_eye(person, expression, person.head.right_eye, mesh);
+  const HeadGrid& grid = head_grid();
+  static const GridPlace middle_of_mouth = find_place(0, kMouthY, grid.mouth_upper);
+  static const GridPlace left_ear = find_place(-68, -14), right_ear = find_place(68, -14);
+  const Vec3 lips = at_place(person.head.positions, middle_of_mouth);
+  const float jaw =
+      person.appearance.mobility[static_cast<int>(ActionUnit::jaw_drop)] * expression[ActionUnit::jaw_drop] / 5;
+  add_cavity(mesh);
+  add_teeth(mesh, lips + Vec3{0, 0, -3.5f}, -1.5f, 9, 23);
+  add_teeth(mesh, lips + Vec3{0, -16 * jaw, -6 - 4 * jaw}, -1.8f, -11, 20);
+  if (!person.appearance.long_hair) {
+    add_ear(person, at_place(person.head.positions, left_ear) + Vec3{1, 0, -6}, -1, mesh);
+    add_ear(person, at_place(person.head.positions, right_ear) + Vec3{-1, 0, -6}, 1, mesh);
+  }
+}
+
+}  // namespace sandglass::synth

@@ -1,0 +1,46 @@
+// A z-buffer rasteriser: which triangle is seen at each of 2x2 samples of every pixel.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "train/synth/vec.h"
+
+namespace sandglass::synth {
+
+using Triangle = std::array<uint32_t, 3>;  ///< indices of corners, counter-clockwise as seen from outside
+
+/// A corner on the screen: x, y in samples (sample centres at integers), and 1/distance, which is linear on the screen.
+struct ScreenVertex {
+  float x, y, inverse_depth;
+};
+
+/// Picture of triangle numbers. Nearer surfaces win; of equals the first.
+class VisibilityBuffer {
+ public:
+  static constexpr uint32_t kNothing = ~0u;
+
+  void clear(int width, int height);
+  /// Draws the triangles that face the viewer, or all if `both_sides`; triangle k gets the number first_number + k.
+  void draw(std::span<const ScreenVertex> vertices, std::span<const Triangle> triangles, uint32_t first_number,
+            bool both_sides);
+
+  int width() const { return width_; }
+  int height() const { return height_; }
+  uint32_t triangle(int x, int y) const { return triangle_[index(x, y)]; }
+  float inverse_depth(int x, int y) const { return inverse_depth_[index(x, y)]; }
+
+ private:
+  size_t index(int x, int y) const {
+    return static_cast<size_t>(y) * static_cast<size_t>(stride_) + static_cast<size_t>(x);
+  }
+
+  int width_ = 0, height_ = 0;
+  int stride_ = 0;  // samples from one row to the next: some more than width_, as rows are written in packs
+  std::vector<uint32_t> triangle_;
+  std::vector<float> inverse_depth_;
+};
+
+}  // namespace sandglass::synth

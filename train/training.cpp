@@ -1,0 +1,383 @@
+#include "train/training.h"
+
+#include <fmt/ostream.h>
+
+#include <algorithm>
+#include <bit>
+#include <chrono>
+#include <cmath>
+#include <csignal>
+#include <memory>
+
+#include "engine/error.h"
+#include "engine/file.h"
+#include "model/inference_network.h"
+#include "model/training_network.h"
+#include "train/checkpoint.h"
+#include "train/curve.h"
+#include "train/evaluation.h"
+#include "train/landmarks.h"
+#include "train/loader.h"
+#include "train/manifest.h"
+#include "train/progress.h"
+#include "train/run_folder.h"
+#include "train/schedule.h"
+
+namespace sandglass {
+namespace {
+
+constexpr int kStepsPerRecord = 10;
+
+volatile std::sig_atomic_t stop_requested = 0;
+
+// While one of these exists, SIGINT and SIGTERM only ask for a stop; the second of a kind does what it did before.
+class StopSignals {
+ public:
+  StopSignals() {
+    stop_requested = 0;
+    struct sigaction action {};
+    action.sa_handler = [](int) { stop_requested = 1; };
+    action.sa_flags = static_cast<int>(SA_RESETHAND | SA_RESTART);
+    sigaction(SIGINT, &action, &interrupt_);
+    sigaction(SIGTERM, &action, &terminate_);
+  }
+  ~StopSignals() {
+    sigaction(SIGINT, &interrupt_, nullptr);
+    sigaction(SIGTERM, &terminate_, nullptr);
+  }
+  StopSignals(const StopSignals&) = delete;
+  StopSignals& operator=(const StopSignals&) = delete;
+
+  static bool requested() { return stop_requested != 0; }
+
+ private:
+  struct sigaction interrupt_ {
+  }, terminate_{};
+};
+
+// FNV-1a over what decides the training besides the settings and the pictures' contents.
+class Fingerprint {
+ public:
+  void add(std::string_view bytes) {
+    for (const char byte : bytes) value_ = (value_ ^ static_cast<uint8_t>(byte)) * 0x100000001b3;
+    value_ = (value_ ^ 0xff) * 0x100000001b3;  // ends the text: "ab", "c" is not "a", "bc"
+  }
+  void add(float number) {
+    const auto bits = std::bit_cast<std::array<char, sizeof(float)>>(number);
+    add(std::string_view(bits.data(), bits.size()));
+  }
+  uint64_t value() const { return value_; }
+
+ private:
+  uint64_t value_ = 0xcbf29ce484222325;
+};
+
+uint64_t fingerprint(const Manifest& manifest, const std::vector<std::string>& aus, const AuTable& table) {
+  Fingerprint print;
+  for (const std::string& au : aus) {
+    print.add(au);
+    for (const std::vector<int>& place : table.find(au).places) {
+      for (const int landmark : place) print.add(std::to_string(landmark));
+      print.add("|");
+    }
+  }
+  const std::vector<int> columns = manifest.columns_of(aus);
+  for (const ManifestRow& row : manifest.rows) {
+    print.add(std::filesystem::path(row.image).filename().string());
+    for (const int column : columns) print.add(row.intensities[static_cast<size_t>(column)]);
+    for (const Point& point : *row.landmarks) {
+      print.add(point.x);
+      print.add(point.y);
+    }
+  }
+  return print.value();
+}
+
+// Saves the search for faces to whoever trains on the same pictures again.
+void keep_landmarks(Manifest manifest, const std::filesystem::path& path) {
+  for (ManifestRow& row : manifest.rows) row.image = std::filesystem::absolute(manifest.image_path(row)).string();
+  write_manifest(path, manifest);
+}
+
+// The settings of this session and, where the run goes on, its checkpoint.
+struct Start {
+  TrainingConfig config;
+  std::optional<Checkpoint> checkpoint;
+};
+
+Start prepare(const TrainingOptions& options, const RunFolder& folder, Progress& progress) {
+  const std::string run = folder.path().string();
+  check(!folder.holds_run() || options.resume,
+        "{}: holds a run already; go on with it by --resume, or choose another folder", run);
+  Start start;
+  if (std::filesystem::exists(folder.checkpoint())) {
+    start.checkpoint = read_checkpoint(folder.checkpoint());
+    start.config = start.checkpoint->config;
+  } else if (options.resume) {
+    progress.say(fmt::format("{}: no checkpoint yet, starting from the beginning", run));
+    if (std::filesystem::exists(folder.config())) read_config(folder.config(), start.config);
+  }
+  if (options.config) read_config(*options.config, start.config);
+  for (const std::string& setting : options.settings) apply_setting(setting, start.config);
+  start.config.check();
+  if (!start.checkpoint) return start;
+  for (const auto& [key, before, after] : fixed_differences(start.checkpoint->config, start.config)) {
+    fail(
+        "{}: cannot be resumed with {} = {}, its run has {} = {}; keep that value, or start a new run in another "
+        "folder",
+        run, key, after, key, before);
+  }
+  return start;
+}
+
+using Clock = std::chrono::steady_clock;
+double seconds_since(Clock::time_point begin) { return std::chrono::duration<double>(Clock::now() - begin).count(); }
+
+// One session of a run: from its beginning or its last checkpoint to its end or a stop.
+class Session {
+ public:
+  Session(const TrainingOptions& options, RunFolder& folder, Start start, Progress& progress, std::ostream& log);
+  TrainingResult run();
+
+ private:
+  LoaderOptions loading(const AuTable& table) const;
+  void check_data_unchanged(const RunPosition& before) const;
+  void step();
+  void finish_epoch();
+  double validate();
+  void record(nlohmann::json record);
+  void save();
+  void show_progress();
+  int64_t epoch_of(int64_t step) const { return (step + per_epoch_ - 1) / per_epoch_; }
+
+  RunFolder& folder_;
+  Progress& progress_;
+  TrainingConfig config_;
+  Manifest train_data_, validation_data_;
+  std::unique_ptr<Device> device_;
+  std::unique_ptr<Loader> loader_, validation_loader_;
+  std::unique_ptr<TrainingNetwork> network_;
+  std::unique_ptr<InferenceNetwork> validation_network_;
+  std::unique_ptr<RecordFile> metrics_;
+  std::vector<float> validation_labels_;
+  RunPosition position_;
+  int64_t per_epoch_ = 0, total_ = 0;
+  std::optional<Metrics> validation_;
+
+  // For speed and time left.
+  int64_t first_step_ = 0, recorded_step_ = 0;
+  Clock::time_point begin_, recorded_at_;
+  double speed_ = 0;      // images/s between the last two records
+  double last_loss_ = 0;  // mean of the last record
+};
+
+LoaderOptions Session::loading(const AuTable& table) const {
+  LoaderOptions loading;
+  loading.aus = config_.aus;
+  loading.table = table;
+  loading.input_size = config_.input_size;
+  loading.batch = config_.batch;
+  loading.workers = config_.workers;
+  loading.seed = config_.seed;
+  return loading;
+}
+
+Session::Session(const TrainingOptions& options, RunFolder& folder, Start start, Progress& progress, std::ostream& log)
+    : folder_(folder), progress_(progress), config_(std::move(start.config)) {
+  const AuTable table = config_.au_points.empty() ? default_au_table() : read_au_table(config_.au_points);
+  train_data_ = read_manifest(options.train);
+  train_data_.columns_of(config_.aus);  // before a search for faces that may take long
+  const bool found_landmarks = complete_landmarks(train_data_, config_.workers, log);
+  position_.training_data = fingerprint(train_data_, config_.aus, table);
+  LoaderOptions training = loading(table);
+  training.cache_bytes = static_cast<size_t>(config_.cache_mb) << 20;
+  training.augmentation = config_.augment;
+  loader_ = std::make_unique<Loader>(train_data_, training);
+  if (options.validation) {
+    validation_data_ = read_manifest(*options.validation);
+    const std::vector<int> columns = validation_data_.columns_of(config_.aus);
+    complete_landmarks(validation_data_, config_.workers, log);
+    position_.validation_data = fingerprint(validation_data_, config_.aus, table);
+    validation_loader_ = std::make_unique<Loader>(validation_data_, loading(table));
+    for (const ManifestRow& row : validation_data_.rows) {
+      for (const int column : columns) validation_labels_.push_back(row.intensities[static_cast<size_t>(column)]);
+    }
+    check(std::any_of(validation_labels_.begin(), validation_labels_.end(), [](float label) { return label >= 0; }),
+          "{}: no picture is coded for any of the Action Units to validate", options.validation->string());
+  }
+  if (start.checkpoint) check_data_unchanged(start.checkpoint->position);
+
+  device_ = open_device(options.device);
+  if (start.checkpoint && start.checkpoint->device != device_->description()) {
+    progress_.say(fmt::format("the run so far was made on: {}; on: {} it may go on with other last bits",
+                              start.checkpoint->device, device_->description()));
+  }
+  const Weights initial = start.checkpoint ? start.checkpoint->state.weights
+                                           : initial_weights(config_.network(), config_.aus, config_.seed);
+  TrainingNetworkOptions network;
+  network.network = config_.network();
+  network.batch = config_.batch;
+  network.heatmap = config_.heatmap(loader_->points_per_map());
+  network.optimizer = config_.optimizer_kind();
+  network.max_pixel_bytes = loader_->max_pixel_bytes();
+  network_ = std::make_unique<TrainingNetwork>(*device_, network, initial);
+  if (validation_loader_) {
+    validation_network_ =
+        std::make_unique<InferenceNetwork>(*device_, initial, config_.batch, validation_loader_->max_pixel_bytes());
+  }
+  if (start.checkpoint) {
+    network_->set_state(start.checkpoint->state);
+    position_ = start.checkpoint->position;
+  }
+  per_epoch_ = loader_->steps_per_epoch();
+  total_ = config_.epochs * per_epoch_;
+
+  write_file(folder_.config(), to_toml(config_));
+  if (found_landmarks) keep_landmarks(train_data_, folder_.completed_manifest());
+  metrics_ = std::make_unique<RecordFile>(folder_.metrics(), position_.metrics_bytes);
+  progress_.say(fmt::format("{} pictures, {} steps an epoch, {} epochs; {}{}", loader_->row_count(), per_epoch_,
+                            config_.epochs, device_->description(),
+                            position_.step > 0 ? fmt::format("; going on after step {}", position_.step) : ""));
+}
+
+void Session::check_data_unchanged(const RunPosition& before) const {
+  const auto check_same = [&](const char* what, uint64_t then, uint64_t now) {
+    check(then == now, "{}: cannot be resumed, because the {} manifest or the table of points differs from the run's",
+          folder_.path().string(), what);
+  };
+  check_same("training", before.training_data, position_.training_data);
+  check_same("validation", before.validation_data, position_.validation_data);
+}
+
+TrainingResult Session::run() {
+  first_step_ = recorded_step_ = position_.step;
+  begin_ = recorded_at_ = Clock::now();
+  if (position_.step >= total_) {
+    progress_.say(fmt::format("{}: the run is complete ({} steps); to train on, set more epochs",
+                              folder_.path().string(), position_.step));
+    return {position_.step, true, {}};
+  }
+  const StopSignals signals;
+  loader_->start(position_.step, total_ - position_.step);
+  bool saved = false;
+  while (position_.step < total_ && !StopSignals::requested()) {
+    step();
+    const bool epoch_done = position_.step % per_epoch_ == 0;
+    if (epoch_done) finish_epoch();
+    saved = epoch_done || (config_.checkpoint_every > 0 && position_.step % config_.checkpoint_every == 0);
+    if (saved) save();
+    if (progress_.due()) show_progress();
+  }
+  const bool finished = position_.step >= total_;
+  if (!saved) save();
+  if (!finished) {
+    progress_.say(
+        fmt::format("stopped after step {} of {}; everything is saved, go on with --resume", position_.step, total_));
+  }
+  return {position_.step, finished, validation_};
+}
+
+void Session::step() {
+  const Batch& batch = loader_->next();
+  OptimizerRates rates;
+  rates.rate = static_cast<float>(learning_rate(config_, per_epoch_, position_.step));
+  rates.decay = static_cast<float>(config_.weight_decay);
+  rates.clip = static_cast<float>(config_.clip);
+  rates.step = static_cast<int32_t>(position_.step + 1);
+  const StepResult result = network_->step({batch.pixels, batch.pictures, batch.intensities, batch.points}, rates);
+  if (!result.finite) {
+    const std::string layer = network_->first_non_finite_layer();
+    fail("step {}: the {} is not finite; the last checkpoint is kept; a smaller lr, a longer warmup or a clip may help",
+         position_.step + 1, layer.empty() ? "gradient" : fmt::format("output of layer '{}'", layer));
+  }
+  ++position_.step;
+  position_.epoch_loss += result.loss;
+  position_.record_loss += result.loss;
+  const bool epoch_done = position_.step % per_epoch_ == 0;
+  if (!epoch_done && position_.step % kStepsPerRecord != 0) return;
+
+  // Records end at multiples of ten and at epochs' ends, in whatever session.
+  const int64_t in_epoch = (position_.step - 1) % per_epoch_ + 1;
+  const int64_t before = std::max(position_.step - in_epoch, (position_.step - 1) / kStepsPerRecord * kStepsPerRecord);
+  last_loss_ = position_.record_loss / static_cast<double>(position_.step - before);
+  speed_ = static_cast<double>((position_.step - recorded_step_) * config_.batch) / seconds_since(recorded_at_);
+  record({{"type", "train"},
+          {"step", position_.step},
+          {"epoch", static_cast<double>(position_.step) / static_cast<double>(per_epoch_)},
+          {"loss", last_loss_},
+          {"lr", rates.rate},
+          {"gradient_norm", result.gradient_norm},
+          {"images_per_s", speed_}});
+  position_.record_loss = 0;
+  recorded_step_ = position_.step;
+  recorded_at_ = Clock::now();
+}
+
+void Session::finish_epoch() {
+  const int64_t epoch = position_.step / per_epoch_;
+  const double loss = position_.epoch_loss / static_cast<double>(per_epoch_);
+  position_.epoch_loss = 0;
+  record({{"type", "epoch"}, {"step", position_.step}, {"epoch", epoch}, {"loss", loss}});
+  std::string line = fmt::format("epoch {}/{}: loss {:.5f}", epoch, config_.epochs, loss);
+
+  const bool validates = validation_loader_ && (epoch % config_.validate_every == 0 || epoch == config_.epochs);
+  if (validates || !validation_loader_) {
+    const double score = validates ? validate() : -loss;
+    if (validates) {
+      line += fmt::format(", validation ICC {:.3f}, MSE {:.3f}, MAE {:.3f}", validation_->icc.value,
+                          validation_->mse.value, validation_->mae.value);
+    }
+    if (score > position_.best_score) {
+      position_.best_score = score;
+      line += ", the best so far";
+      Weights weights = network_->weights();
+      weights.metadata["epoch"] = std::to_string(epoch);
+      weights.metadata["step"] = std::to_string(position_.step);
+      write_weights(folder_.best(), weights);
+    }
+  }
+  progress_.say(line);
+  write_file(folder_.curve(), to_svg(read_curve(folder_.metrics())));
+  recorded_at_ = Clock::now();  // what an epoch's end takes does not count as training time
+}
+
+double Session::validate() {
+  validation_network_->set_weights(network_->weights());
+  validation_ =
+      evaluate_predictions(config_.aus, predict(*validation_loader_, *validation_network_), validation_labels_);
+  nlohmann::json json = to_json(*validation_);
+  json["type"] = "validation";
+  json["step"] = position_.step;
+  json["epoch"] = position_.step / per_epoch_;
+  record(std::move(json));
+  return validation_->icc.aus > 0 ? validation_->icc.value : -validation_->mse.value;
+}
+
+void Session::record(nlohmann::json record) { metrics_->append(record.dump()); }
+
+void Session::save() {
+  position_.metrics_bytes = metrics_->sync();
+  Checkpoint checkpoint{network_->state(), position_, config_, device_->description()};
+  checkpoint.state.weights.metadata["step"] = std::to_string(position_.step);
+  write_weights(folder_.last(), checkpoint.state.weights);
+  write_checkpoint(folder_.checkpoint(), checkpoint);
+}
+
+void Session::show_progress() {
+  const double a_step = seconds_since(begin_) / static_cast<double>(position_.step - first_step_);
+  progress_.show(fmt::format("epoch {}/{}  step {}/{}  loss {:.5f}  {:.1f} images/s  {} left", epoch_of(position_.step),
+                             config_.epochs, position_.step, total_, last_loss_, speed_,
+                             duration_text(a_step * static_cast<double>(total_ - position_.step))));
+}
+
+}  // namespace
+
+TrainingResult train(const TrainingOptions& options, std::ostream& log) {
+  RunFolder folder(options.run_dir);
+  Progress progress(log, options.live);
+  Start start = prepare(options, folder, progress);
+  Session session(options, folder, std::move(start), progress, log);
+  return session.run();
+}
+
+}  // namespace sandglass

@@ -1,0 +1,52 @@
+// Training: from manifests to a folder with weights, checkpoints, metrics and a curve.
+#pragma once
+
+#include <filesystem>
+#include <optional>
+#include <ostream>
+#include <string>
+#include <vector>
+
+#include "train/config.h"
+#include "train/metrics.h"
+
+namespace sandglass {
+
+struct TrainingOptions {
+  std::filesystem::path train;                      ///< manifest
+  std::optional<std::filesystem::path> validation;  ///< manifest
+  std::filesystem::path run_dir;
+  std::optional<std::filesystem::path> config;  ///< TOML
+  std::vector<std::string> settings;            ///< key=value, applied after the file
+  std::string device = "auto";
+  bool resume = false;
+  bool live = false;  ///< the log is a terminal: rewrite the progress line in place
+};
+
+struct TrainingResult {
+  int64_t steps = 0;                  ///< done in the run's whole life
+  bool finished = false;              ///< false: stopped by SIGINT or SIGTERM; checkpoint and last weights are saved
+  std::optional<Metrics> validation;  ///< the last one of this session
+};
+
+/// Trains a network as the configuration says and leaves in run_dir:
+///   config.toml             all settings
+///   metrics.jsonl           a record every ten steps, at each epoch's end and for each validation
+///   last.safetensors        weights at the last checkpoint
+///   best.safetensors        weights of the epoch with the best mean ICC(3,1) on the validation set (the smallest MSE
+///   where no
+///                           ICC is defined; the smallest training loss where there is no validation set)
+///   checkpoint.safetensors  all that `resume` needs
+///   curve.svg               loss and ICC so far
+///   train.csv               the training set with landmarks, where it came without
+///
+/// A folder that holds a run is an Error without `resume`. With it, the settings are those of the checkpoint, then the
+/// file's and `settings` on top; a different value of a key that shapes the result is an Error naming the key, and so
+/// are different data. Resuming gives the same weights, bit for bit, as a run that was never stopped.
+///
+/// SIGINT and SIGTERM end the run after the present step, with a checkpoint; a second one ends the process. A step
+/// whose loss or gradient is not finite is an Error naming the layer; the last checkpoint stays. Progress and remarks
+/// go to `log`.
+TrainingResult train(const TrainingOptions& options, std::ostream& log);
+
+}  // namespace sandglass
