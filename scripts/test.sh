@@ -1,0 +1,34 @@
+#!/usr/bin/env bash
+# Builds everything that can be built here and runs all tests.
+# One build after the other: the cpu build and its tests; the simt build (AddressSanitizer and UndefinedBehaviorSanitizer)
+# and its tests; the cuda build for sm_80 and sm_90a where nvcc is, with its tests where a GPU is; the format check.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+scripts/install.sh tests
+
+echo "== format"
+git ls-files '*.cpp' '*.h' '*.cu' | xargs clang-format --dry-run -Werror
+echo "format: good"
+
+echo "== cpu"
+cmake --preset cpu >/dev/null
+cmake --build --preset cpu
+ctest --preset cpu
+
+echo "== simt (AddressSanitizer, UndefinedBehaviorSanitizer)"
+cmake --preset simt >/dev/null
+cmake --build --preset simt
+ctest --preset simt
+
+echo "== cuda"
+if command -v nvcc >/dev/null; then
+  cmake --preset cuda >/dev/null
+  cmake --build --preset cuda
+  if nvidia-smi -L >/dev/null 2>&1; then
+    ctest --preset cuda
+  else
+    echo "cuda: built for sm_80 and sm_90a; no GPU here, its tests were not run"
+  fi
+else
+  echo "cuda: skipped, no nvcc here"
+fi
