@@ -5,6 +5,9 @@
 #ifdef SANDGLASS_CUDA
 #include "engine/device_cuda.h"
 #endif
+#ifdef SANDGLASS_SIMT
+#include "engine/device_simt.h"
+#endif
 
 namespace sandglass {
 
@@ -36,7 +39,11 @@ std::string why_unavailable(DeviceKind kind) {
     return "this build leaves out the cuda device (configure with --preset cuda)";
 #endif
   }
-  return "the simt device has no operations yet in this version";
+#ifdef SANDGLASS_SIMT
+  return "";
+#else
+  return "this build leaves out the simt device (configure with --preset simt)";
+#endif
 }
 
 std::vector<DeviceKind> available_devices() {
@@ -56,6 +63,9 @@ std::unique_ptr<Device> open_device(DeviceKind kind) {
   }
 #ifdef SANDGLASS_CUDA
   if (kind == DeviceKind::cuda) return open_cuda_device();
+#endif
+#ifdef SANDGLASS_SIMT
+  if (kind == DeviceKind::simt) return open_simt_device();
 #endif
   return open_cpu_device();
 }

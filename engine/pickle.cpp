@@ -12,7 +12,6 @@ namespace {
 // Limits far beyond any checkpoint's needs, so that a hostile file cannot use much more memory than its own size.
 constexpr size_t kMostCells = size_t{1} << 22;  // values, memo entries and copied references
 constexpr size_t kLongestStorageKey = 255;
-constexpr size_t kMostDimensions = 64;  // NumPy's limit; PyTorch's own is close to it
 
 enum class Opcode : uint8_t {
   mark = '(',

@@ -42,8 +42,11 @@ struct Storage {
   TensorType type;
   int64_t first, count;
 };
+/// Most dimensions of a tensor: NumPy's limit; PyTorch's own is close to it.
+inline constexpr size_t kMostDimensions = 64;
 /// Element (i, j, ...) is element offset + i * strides[0] + j * strides[1] + ... of the storage. As the file says it:
-/// whether shape, strides and offset are sensible and within the storage is not checked yet.
+/// whether shape, strides and offset are sensible and within the storage is not checked yet; neither has more than
+/// kMostDimensions.
 struct StridedTensor {
   Storage storage;
   int64_t offset;

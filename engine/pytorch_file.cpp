@@ -50,7 +50,7 @@ bool is_contiguous(const StridedTensor& tensor) {
 /// Copies the elements in row-major order. All of them lie within `storage`.
 void gather(const StridedTensor& tensor, const char* storage, size_t element, std::byte* out) {
   const size_t dimensions = tensor.shape.size();
-  std::array<int64_t, 64> index{};
+  std::array<int64_t, pickle::kMostDimensions> index{};
   int64_t from = tensor.offset;
   for (;;) {
     std::memcpy(out, storage + from * static_cast<int64_t>(element), element);
@@ -58,11 +58,11 @@ void gather(const StridedTensor& tensor, const char* storage, size_t element, st
     size_t d = dimensions;
     for (;; --d) {  // the next index, like an odometer
       if (d == 0) return;
-      from += tensor.strides[d - 1];
       if (++index[d - 1] < tensor.shape[d - 1]) break;
-      from -= tensor.strides[d - 1] * tensor.shape[d - 1];
+      from -= tensor.strides[d - 1] * (tensor.shape[d - 1] - 1);
       index[d - 1] = 0;
     }
+    from += tensor.strides[d - 1];
   }
 }
 

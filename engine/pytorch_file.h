@@ -25,7 +25,7 @@ namespace sandglass {
 /// "epoch", become metadata (at most 1,000 of them, texts of up to 1,000 bytes; NumPy's scalars are not understood).
 /// Throws Error naming the file, and the tensor where one is at fault, if the file is damaged, big-endian, holds
 /// something else (a whole module, TorchScript), or a tensor is of a kind that HostTensor cannot hold (complex,
-/// quantised, sparse). Memory: a few times the file's size, however hostile the file.
+/// quantised, sparse). Memory: a few times the file's size; at most some 250 MB more for a hostile file.
 TensorFile read_pytorch(const std::filesystem::path& path);
 
 /// True if `content` starts like a checkpoint: as a zip archive or a pickle.

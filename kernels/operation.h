@@ -60,7 +60,8 @@ std::map<DeviceKind, Factory<Spec>>& implementations() {
 
 /// Offers `function` as Spec's operation on a device.
 template <typename Spec>
-void register_function(DeviceKind kind, std::string implementation, typename FunctionOperation<Spec>::Function function) {
+void register_function(DeviceKind kind, std::string implementation,
+                       typename FunctionOperation<Spec>::Function function) {
   implementations<Spec>()[kind] = [=](Device&, const Spec& spec) {
     return std::make_unique<FunctionOperation<Spec>>(implementation, spec, function);
   };
@@ -82,7 +83,8 @@ template <typename Spec>
 std::unique_ptr<typename Spec::Operation> make_operation(Device& device, const Spec& spec) {
   register_operations();
   const auto found = implementations<Spec>().find(device.kind());
-  if (found == implementations<Spec>().end()) fail("device '{}' has no operation '{}'", name_of(device.kind()), Spec::kName);
+  if (found == implementations<Spec>().end())
+    fail("device '{}' has no operation '{}'", name_of(device.kind()), Spec::kName);
   spec.check();
   return found->second(device, spec);
 }

@@ -16,6 +16,20 @@ void register_operations() {
     register_peak_cpu();
     register_warp_cpu();
     register_optimizer_cpu();
+#ifdef SANDGLASS_CUDA
+    register_batch_norm_cuda();
+    register_residual_cuda();
+    register_max_pool_cuda();
+    register_upsample_cuda();
+    register_optimizer_cuda();
+#endif
+#ifdef SANDGLASS_SIMT
+    register_batch_norm_simt();
+    register_residual_simt();
+    register_max_pool_simt();
+    register_upsample_simt();
+    register_optimizer_simt();
+#endif
     return true;
   }();
   (void)once;

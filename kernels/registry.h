@@ -14,4 +14,20 @@ void register_peak_cpu();
 void register_warp_cpu();
 void register_optimizer_cpu();
 
+#ifdef SANDGLASS_CUDA
+void register_batch_norm_cuda();
+void register_residual_cuda();
+void register_max_pool_cuda();
+void register_upsample_cuda();
+void register_optimizer_cuda();
+#endif
+
+#ifdef SANDGLASS_SIMT
+void register_batch_norm_simt();
+void register_residual_simt();
+void register_max_pool_simt();
+void register_upsample_simt();
+void register_optimizer_simt();
+#endif
+
 }  // namespace sandglass

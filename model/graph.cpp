@@ -4,12 +4,13 @@
 
 namespace sandglass {
 
-PlanTensor InferenceGraph::conv(const std::string& conv_name, const std::string& batch_norm_name, const PlanTensor& x, int k,
-                                int size, int stride, bool relu, const PlanTensor* residual) {
+PlanTensor InferenceGraph::conv(const std::string& conv_name, const std::string& batch_norm_name, const PlanTensor& x,
+                                int k, int size, int stride, bool relu, const PlanTensor* residual) {
   const Shape& in = x.desc.shape;
   const ConvShape shape{in.n, in.h, in.w, in.c, k, size, size, stride, size / 2};
   const PlanTensor y = residual ? *residual : map(conv_name, shape.output());
-  ConvForward spec{.shape = shape, .x = x.desc, .y = y.desc, .bias = true, .residual = residual != nullptr, .relu = relu};
+  ConvForward spec{
+      .shape = shape, .x = x.desc, .y = y.desc, .bias = true, .residual = residual != nullptr, .relu = relu};
   std::shared_ptr<ConvForward::Operation> operation = make_operation(device(), spec);
   const size_t packed = operation->packed_weight_bytes();
   const Buffer weights =

@@ -14,8 +14,14 @@ namespace sandglass {
 class TrainingGraph {
  public:
   /// The arrays are flat device memory laid out by `table` and outlive the plan.
-  TrainingGraph(Plan& plan, const ParameterTable& table, int batch, float* parameters, float* gradients, float* statistics)
-      : plan(plan), table_(table), batch(batch), parameters_(parameters), gradients_(gradients), statistics_(statistics) {}
+  TrainingGraph(Plan& plan, const ParameterTable& table, int batch, float* parameters, float* gradients,
+                float* statistics)
+      : plan(plan),
+        table_(table),
+        batch(batch),
+        parameters_(parameters),
+        gradients_(gradients),
+        statistics_(statistics) {}
 
   Plan& plan;
 
@@ -65,8 +71,8 @@ class InferenceGraph {
 
   /// y = relu?(conv(x) + bias + residual?), conv and bias being `conv_name` folded with `batch_norm_name` ("": none).
   /// With a residual the result takes its memory.
-  PlanTensor conv(const std::string& conv_name, const std::string& batch_norm_name, const PlanTensor& x, int k, int size,
-                  int stride, bool relu, const PlanTensor* residual = nullptr);
+  PlanTensor conv(const std::string& conv_name, const std::string& batch_norm_name, const PlanTensor& x, int k,
+                  int size, int stride, bool relu, const PlanTensor* residual = nullptr);
 
   /// Folds `weights` and packs them for the device. Call it after Plan::finish() and whenever the weights change.
   void load(const Weights& weights);

@@ -20,8 +20,8 @@ PlanTensor append_max_pool(Plan& plan, const std::string& name, const PlanTensor
   return y;
 }
 
-void append_max_pool_backward(Plan& plan, const std::string& name, const PlanTensor& dy, Buffer argmax, const PlanTensor& dx,
-                              bool accumulate) {
+void append_max_pool_backward(Plan& plan, const std::string& name, const PlanTensor& dy, Buffer argmax,
+                              const PlanTensor& dx, bool accumulate) {
   std::shared_ptr<MaxPoolBackward::Operation> operation =
       make_operation(plan.device(), MaxPoolBackward{dx.desc, dy.desc, accumulate});
   plan.step(name, {dy.buffer, argmax, dx.buffer}, [=](const Plan::Memory& m) {
@@ -68,7 +68,8 @@ PlanTensor Bottleneck::forward(TrainingGraph& graph, const PlanTensor& x) {
   }
   y_ = graph.map(name_, z3_.desc.shape);
   const PlanTensor z = z3_, y = y_, shortcut = has_downsample() ? downsample_z_ : x;
-  const Buffer scale = norm3_.scale, shift = norm3_.shift, scale2 = downsample_norm_.scale, shift2 = downsample_norm_.shift;
+  const Buffer scale = norm3_.scale, shift = norm3_.shift, scale2 = downsample_norm_.scale,
+               shift2 = downsample_norm_.shift;
   std::shared_ptr<ResidualForward::Operation> operation =
       make_operation(graph.device(), ResidualForward{z.desc, has_downsample()});
   graph.plan.step(name_ + " residual", {z.buffer, scale, shift, shortcut.buffer, scale2, shift2, y.buffer},
@@ -89,7 +90,8 @@ PlanTensor Bottleneck::backward(TrainingGraph& graph, const PlanTensor& dy) {
   std::shared_ptr<ResidualBackward::Operation> operation =
       make_operation(graph.device(), ResidualBackward{z.desc, has_downsample()});
   graph.plan.step(name_ + " residual backward",
-                  {dy.buffer, y.buffer, z.buffer, shortcut.buffer, sum, sum_z, sum_shortcut}, [=](const Plan::Memory& m) {
+                  {dy.buffer, y.buffer, z.buffer, shortcut.buffer, sum, sum_z, sum_shortcut},
+                  [=](const Plan::Memory& m) {
                     ResidualBackwardArguments a;
                     a.dy = m.f32(dy.buffer);
                     a.y = m.f32(y.buffer);
@@ -162,7 +164,8 @@ PlanTensor HourglassLevel::forward(TrainingGraph& graph, const PlanTensor& x) {
 
 PlanTensor HourglassLevel::backward(TrainingGraph& graph, const PlanTensor& dy) {
   PlanTensor low = graph.map(name_ + ".dlow", pooled_.desc.shape);
-  std::shared_ptr<UpsampleBackward::Operation> upsample = make_operation(graph.device(), UpsampleBackward{low.desc, dy.desc});
+  std::shared_ptr<UpsampleBackward::Operation> upsample =
+      make_operation(graph.device(), UpsampleBackward{low.desc, dy.desc});
   graph.plan.step(name_ + " upsample backward", {dy.buffer, low.buffer}, [=](const Plan::Memory& m) {
     upsample->run({m.f32(dy.buffer), m.f32(low.buffer)}, m.stream);
   });
@@ -245,7 +248,8 @@ void HeatmapNet::backward(TrainingGraph& graph, const PlanTensor& dy) {
   const PlanTensor z = stem_z_;
   const Buffer scale = stem_norm_.scale, shift = stem_norm_.shift, sum = stem_norm_.reduced_sum,
                sum_z = stem_norm_.reduced_sum_z;
-  std::shared_ptr<BatchNormBackwardReduce::Operation> reduce = make_operation(graph.device(), BatchNormBackwardReduce{z.desc});
+  std::shared_ptr<BatchNormBackwardReduce::Operation> reduce =
+      make_operation(graph.device(), BatchNormBackwardReduce{z.desc});
   graph.plan.step("bn1 backward reduce", {g.buffer, z.buffer, scale, shift, sum, sum_z}, [=](const Plan::Memory& m) {
     reduce->run({m.f32(g.buffer), m.f32(z.buffer), m.f32(scale), m.f32(shift), m.f64(sum), m.f64(sum_z)}, m.stream);
   });

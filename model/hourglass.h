@@ -40,10 +40,10 @@ class HourglassLevel {
   PlanTensor infer(InferenceGraph& graph, const PlanTensor& x) const;
 
  private:
-  std::string name_;  ///< for the steps: "m0.level_4"
-  Bottleneck skip_, before_, after_;              ///< b1, b2, b3
-  std::unique_ptr<HourglassLevel> inner_;         ///< the next level, or
-  std::unique_ptr<Bottleneck> innermost_;         ///< b2_plus_1
+  std::string name_;                       ///< for the steps: "m0.level_4"
+  Bottleneck skip_, before_, after_;       ///< b1, b2, b3
+  std::unique_ptr<HourglassLevel> inner_;  ///< the next level, or
+  std::unique_ptr<Bottleneck> innermost_;  ///< b2_plus_1
   PlanTensor pooled_;
   Buffer argmax_;
 };

@@ -7,7 +7,12 @@ namespace sandglass {
 
 struct InferenceNetwork::Implementation {
   Implementation(Device& device, const Weights& weights, int batch, size_t max_pixel_bytes)
-      : device(device), config(weights.config), batch(batch), max_pixel_bytes(max_pixel_bytes), plan(device), graph(plan, batch) {
+      : device(device),
+        config(weights.config),
+        batch(batch),
+        max_pixel_bytes(max_pixel_bytes),
+        plan(device),
+        graph(plan, batch) {
     check(batch >= 1, "the batch is {}, must be at least 1", batch);
     const int size = config.input_size, k = config.heatmaps;
     picture = plan.lasting_tensor("picture", device.picture({batch, size, size, 3}));
@@ -62,7 +67,8 @@ void InferenceNetwork::set_weights(const Weights& weights) {
 
 void InferenceNetwork::run(std::span<const uint8_t> pixels, std::span<const WarpPicture> pictures) {
   Implementation& self = *implementation_;
-  check(pictures.size() <= size_t(self.batch), "inference: {} pictures, the plan is for {}", pictures.size(), self.batch);
+  check(pictures.size() <= size_t(self.batch), "inference: {} pictures, the plan is for {}", pictures.size(),
+        self.batch);
   check(pixels.size() <= self.max_pixel_bytes, "inference: {} bytes of pixels, the plan has room for {}", pixels.size(),
         self.max_pixel_bytes);
   // A batch that is not full is filled up with empty pictures, which come out black.
@@ -70,9 +76,10 @@ void InferenceNetwork::run(std::span<const uint8_t> pixels, std::span<const Warp
   all.resize(self.batch);
   self.device.copy_to_device(self.plan.address(self.pixels), pixels.data(), pixels.size());
   self.device.copy_to_device(self.plan.address(self.pictures), all.data(), all.size() * sizeof(WarpPicture));
-  self.warp->run({self.plan.address(self.pixels), reinterpret_cast<const WarpPicture*>(self.plan.address(self.pictures)),
-                  self.plan.tensor(self.picture).f32()},
-                 {});
+  self.warp->run(
+      {self.plan.address(self.pixels), reinterpret_cast<const WarpPicture*>(self.plan.address(self.pictures)),
+       self.plan.tensor(self.picture).f32()},
+      {});
   self.run();
 }
 

@@ -27,7 +27,8 @@ class InferenceNetwork {
   /// Takes other weights of the same configuration.
   void set_weights(const Weights& weights);
 
-  /// Warps and runs up to `batch` pictures. peaks(n, k) and heatmaps() then hold the results of the first pictures.size().
+  /// Warps and runs up to `batch` pictures. peaks(n, k) and heatmaps() then hold the results of the first
+  /// pictures.size().
   void run(std::span<const uint8_t> pixels, std::span<const WarpPicture> pictures);
   /// The same on an input tensor of a whole batch, NCHW floats.
   void run_on_tensors(std::span<const float> input);

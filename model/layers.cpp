@@ -16,17 +16,18 @@ void BatchNormLayer::finalize(TrainingGraph& graph, int64_t pixels) {
   scale = graph.floats(name_ + ".scale", channels_);
   shift = graph.floats(name_ + ".shift", channels_);
   const Buffer gamma = graph.parameter(name_ + ".weight"), beta = graph.parameter(name_ + ".bias");
-  const Buffer running_mean = graph.statistic(name_ + ".running_mean"), running_var = graph.statistic(name_ + ".running_var");
+  const Buffer running_mean = graph.statistic(name_ + ".running_mean"),
+               running_var = graph.statistic(name_ + ".running_var");
   std::shared_ptr<BatchNormFinalize::Operation> operation =
       make_operation(graph.device(), BatchNormFinalize{.channels = channels_, .count = pixels});
-  graph.plan.step(name_ + " finalize",
-                  {sum, sum_squares, gamma, beta, running_mean, running_var, mean_, inv_std_, scale, shift},
-                  [=, this_sum = sum, this_squares = sum_squares, mean = mean_, inv_std = inv_std_, scale = scale,
-                   shift = shift](const Plan::Memory& m) {
-                    operation->run({m.f64(this_sum), m.f64(this_squares), m.f32(gamma), m.f32(beta), m.f32(running_mean),
-                                    m.f32(running_var), m.f32(mean), m.f32(inv_std), m.f32(scale), m.f32(shift)},
-                                   m.stream);
-                  });
+  graph.plan.step(
+      name_ + " finalize", {sum, sum_squares, gamma, beta, running_mean, running_var, mean_, inv_std_, scale, shift},
+      [=, this_sum = sum, this_squares = sum_squares, mean = mean_, inv_std = inv_std_, scale = scale,
+       shift = shift](const Plan::Memory& m) {
+        operation->run({m.f64(this_sum), m.f64(this_squares), m.f32(gamma), m.f32(beta), m.f32(running_mean),
+                        m.f32(running_var), m.f32(mean), m.f32(inv_std), m.f32(scale), m.f32(shift)},
+                       m.stream);
+      });
 }
 
 void BatchNormLayer::declare_reductions(TrainingGraph& graph) {
@@ -41,13 +42,13 @@ void BatchNormLayer::backward(TrainingGraph& graph, const PlanTensor& g, const P
                c = graph.floats(name_ + ".c", channels_);
   std::shared_ptr<BatchNormBackwardFinalize::Operation> finalize =
       make_operation(graph.device(), BatchNormBackwardFinalize{.channels = channels_, .count = pixels_});
-  graph.plan.step(name_ + " backward finalize",
-                  {reduced_sum, reduced_sum_z, gamma, mean_, inv_std_, dgamma, dbeta, a, b, c},
-                  [=, sum = reduced_sum, sum_z = reduced_sum_z, mean = mean_, inv_std = inv_std_](const Plan::Memory& m) {
-                    finalize->run({m.f64(sum), m.f64(sum_z), m.f32(gamma), m.f32(mean), m.f32(inv_std), m.f32(dgamma),
-                                   m.f32(dbeta), m.f32(a), m.f32(b), m.f32(c)},
-                                  m.stream);
-                  });
+  graph.plan.step(
+      name_ + " backward finalize", {reduced_sum, reduced_sum_z, gamma, mean_, inv_std_, dgamma, dbeta, a, b, c},
+      [=, sum = reduced_sum, sum_z = reduced_sum_z, mean = mean_, inv_std = inv_std_](const Plan::Memory& m) {
+        finalize->run({m.f64(sum), m.f64(sum_z), m.f32(gamma), m.f32(mean), m.f32(inv_std), m.f32(dgamma), m.f32(dbeta),
+                       m.f32(a), m.f32(b), m.f32(c)},
+                      m.stream);
+      });
   std::shared_ptr<BatchNormBackwardApply::Operation> apply =
       make_operation(graph.device(), BatchNormBackwardApply{.z = z.desc});
   graph.plan.step(name_ + " backward apply", {g.buffer, z.buffer, a, b, c, dz.buffer}, [=](const Plan::Memory& m) {
@@ -72,7 +73,8 @@ PlanTensor ConvLayer::forward(TrainingGraph& graph, const PlanTensor& x, const B
   std::shared_ptr<ConvForward::Operation> operation = make_operation(graph.device(), spec);
   const Buffer weights = graph.parameter(name_ + ".weight");
   const Buffer bias = bias_ ? graph.parameter(name_ + ".bias") : Buffer{};
-  const Buffer sum = output_norm ? output_norm->sum : Buffer{}, squares = output_norm ? output_norm->sum_squares : Buffer{};
+  const Buffer sum = output_norm ? output_norm->sum : Buffer{},
+               squares = output_norm ? output_norm->sum_squares : Buffer{};
   const Buffer scale = input_scale_, shift = input_shift_;
   const size_t packed_bytes = operation->packed_weight_bytes();
   const Buffer packed = packed_bytes ? graph.plan.buffer(name_ + ".packed", packed_bytes) : Buffer{};
@@ -103,16 +105,17 @@ void ConvLayer::backward_weights(TrainingGraph& graph, const PlanTensor& dy) {
   const Buffer dw = graph.gradient(name_ + ".weight"), db = bias_ ? graph.gradient(name_ + ".bias") : Buffer{};
   const Buffer workspace = graph.plan.buffer(name_ + ".workspace", operation->workspace_bytes());
   const Buffer x = x_.buffer, scale = input_scale_, shift = input_shift_;
-  graph.plan.step(name_ + " backward weights", {x, dy.buffer, dw, db, scale, shift, workspace}, [=](const Plan::Memory& m) {
-    ConvBackwardWeightsArguments a;
-    a.x = m.f32(x);
-    a.dy = m.f32(dy.buffer);
-    a.dw = m.f32(dw);
-    a.db = m.f32_or_null(db);
-    a.transform = {m.f32_or_null(scale), m.f32_or_null(shift), true};
-    a.workspace = m[workspace];
-    operation->run(a, m.stream);
-  });
+  graph.plan.step(name_ + " backward weights", {x, dy.buffer, dw, db, scale, shift, workspace},
+                  [=](const Plan::Memory& m) {
+                    ConvBackwardWeightsArguments a;
+                    a.x = m.f32(x);
+                    a.dy = m.f32(dy.buffer);
+                    a.dw = m.f32(dw);
+                    a.db = m.f32_or_null(db);
+                    a.transform = {m.f32_or_null(scale), m.f32_or_null(shift), true};
+                    a.workspace = m[workspace];
+                    operation->run(a, m.stream);
+                  });
 }
 
 void ConvLayer::backward_data(TrainingGraph& graph, const PlanTensor& dy, const PlanTensor& dx, bool accumulate,
@@ -124,11 +127,13 @@ void ConvLayer::backward_data(TrainingGraph& graph, const PlanTensor& dy, const 
   const Buffer weights = graph.parameter(name_ + ".weight");
   const Buffer z = input_norm ? x_.buffer : Buffer{};
   const Buffer scale = input_scale_, shift = input_shift_;
-  const Buffer sum = input_norm ? input_norm->reduced_sum : Buffer{}, sum_z = input_norm ? input_norm->reduced_sum_z : Buffer{};
+  const Buffer sum = input_norm ? input_norm->reduced_sum : Buffer{},
+               sum_z = input_norm ? input_norm->reduced_sum_z : Buffer{};
   const size_t packed_bytes = operation->packed_weight_bytes();
   const Buffer packed = packed_bytes ? graph.plan.buffer(name_ + ".packed", packed_bytes) : Buffer{};
   const Buffer workspace = graph.plan.buffer(name_ + ".workspace", operation->workspace_bytes());
-  graph.plan.step(name_ + " backward data", {dy.buffer, dx.buffer, weights, z, scale, shift, sum, sum_z, packed, workspace},
+  graph.plan.step(name_ + " backward data",
+                  {dy.buffer, dx.buffer, weights, z, scale, shift, sum, sum_z, packed, workspace},
                   [=](const Plan::Memory& m) {
                     if (packed.valid()) operation->pack_weights(m.f32(weights), m[packed], m.stream);
                     ConvBackwardDataArguments a;

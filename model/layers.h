@@ -1,8 +1,8 @@
 // Layers with hand-written backward passes. forward() and backward() do not compute: they append steps to a plan.
 //
 // Feature maps of the training pass come in two forms. A *finished* map holds its values. A *raw* map z holds what a
-// convolution left, and stands for relu(z * scale + shift) with the scale and shift of its batch norm: the next convolution
-// applies them while it reads (InputTransform), so that batch norm and ReLU cost no pass of their own.
+// convolution left, and stands for relu(z * scale + shift) with the scale and shift of its batch norm: the next
+// convolution applies them while it reads (InputTransform), so that batch norm and ReLU cost no pass of their own.
 #pragma once
 
 #include <string>
@@ -11,7 +11,8 @@
 
 namespace sandglass {
 
-/// Batch norm's per-channel numbers between the statistics of a raw map and its use. See kernels/batch_norm/batch_norm.h.
+/// Batch norm's per-channel numbers between the statistics of a raw map and its use. See
+/// kernels/batch_norm/batch_norm.h.
 class BatchNormLayer {
  public:
   BatchNormLayer(std::string name, int channels) : name_(std::move(name)), channels_(channels) {}
@@ -25,8 +26,8 @@ class BatchNormLayer {
   /// From those reductions to gamma's and beta's gradients, then dz = a*g + b*z + c, written to `dz` (may be g).
   void backward(TrainingGraph& graph, const PlanTensor& g, const PlanTensor& z, const PlanTensor& dz);
 
-  Buffer sum, sum_squares;          ///< statistics of z
-  Buffer scale, shift;              ///< once finalized
+  Buffer sum, sum_squares;            ///< statistics of z
+  Buffer scale, shift;                ///< once finalized
   Buffer reduced_sum, reduced_sum_z;  ///< reductions of g
 
  private:
@@ -43,10 +44,12 @@ class ConvLayer {
       : name_(std::move(name)), k_(k), size_(size), stride_(stride), bias_(bias) {}
 
   /// y = conv(x); leaves y's statistics in output_norm's buffers unless it is null.
-  PlanTensor forward(TrainingGraph& graph, const PlanTensor& x, const BatchNormLayer* input_norm, BatchNormLayer* output_norm);
+  PlanTensor forward(TrainingGraph& graph, const PlanTensor& x, const BatchNormLayer* input_norm,
+                     BatchNormLayer* output_norm);
   /// Gradients of the weights (and bias) from dy.
   void backward_weights(TrainingGraph& graph, const PlanTensor& dy);
-  /// dx (+)= the gradient of the input. With a raw input dx is masked by its ReLU and the reductions are left in input_norm.
+  /// dx (+)= the gradient of the input. With a raw input dx is masked by its ReLU and the reductions are left in
+  /// input_norm.
   void backward_data(TrainingGraph& graph, const PlanTensor& dy, const PlanTensor& dx, bool accumulate,
                      BatchNormLayer* input_norm);
 

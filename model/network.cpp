@@ -46,7 +46,8 @@ class Walk {
 }  // namespace
 
 void NetworkConfig::check() const {
-  sandglass::check(width >= 4 && width <= 4096 && width % 4 == 0, "width is {}, must be a multiple of 4 from 4 to 4096", width);
+  sandglass::check(width >= 4 && width <= 4096 && width % 4 == 0, "width is {}, must be a multiple of 4 from 4 to 4096",
+                   width);
   sandglass::check(depth >= 1 && depth <= 8, "depth is {}, must be from 1 to 8", depth);
   sandglass::check(heatmaps >= 1 && heatmaps <= 256, "the network has {} heatmaps, must be from 1 to 256", heatmaps);
   const int step = 4 << depth;
@@ -80,7 +81,8 @@ ParameterTable::ParameterTable(const NetworkConfig& config) {
     if (p.kind == ParameterInfo::Kind::conv_weight) place(p, parameter_elements_);
   decayed_elements_ = parameter_elements_;
   for (ParameterInfo& p : all_)
-    if (p.kind != ParameterInfo::Kind::conv_weight) place(p, p.is_statistic() ? statistic_elements_ : parameter_elements_);
+    if (p.kind != ParameterInfo::Kind::conv_weight)
+      place(p, p.is_statistic() ? statistic_elements_ : parameter_elements_);
 }
 
 const ParameterInfo& ParameterTable::find(const std::string& name) const {

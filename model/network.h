@@ -39,10 +39,10 @@ struct NetworkConfig {
 /// One parameter or running statistic. Convolution weights are KCRS in files (PyTorch's order) and KRSC in memory.
 struct ParameterInfo {
   enum class Kind { conv_weight, conv_bias, gamma, beta, running_mean, running_var };
-  std::string name;                   ///< "m0.b1_4.conv2.weight"
+  std::string name;  ///< "m0.b1_4.conv2.weight"
   Kind kind = Kind::conv_weight;
-  std::vector<int64_t> shape;         ///< as in files
-  size_t offset = 0;                  ///< of its first element in the flat parameter array, or in the flat statistics array
+  std::vector<int64_t> shape;  ///< as in files
+  size_t offset = 0;           ///< of its first element in the flat parameter array, or in the flat statistics array
   size_t elements = 0;
 
   bool is_statistic() const { return kind == Kind::running_mean || kind == Kind::running_var; }
@@ -60,7 +60,7 @@ class ParameterTable {
   const ParameterInfo& find(const std::string& name) const;
   size_t parameter_elements() const { return parameter_elements_; }  ///< gaps between tensors included
   size_t statistic_elements() const { return statistic_elements_; }
-  size_t decayed_elements() const { return decayed_elements_; }      ///< convolution weights, at the start
+  size_t decayed_elements() const { return decayed_elements_; }  ///< convolution weights, at the start
   /// Trainable numbers without gaps: 3,416,197 for the paper's network.
   size_t parameter_count() const;
 

@@ -32,7 +32,8 @@ struct TrainingNetwork::Implementation {
   bool use_target = false;  // run_on_tensors: the loss reads `target` instead of points and intensities
 };
 
-TrainingNetwork::Implementation::Implementation(Device& device, const TrainingNetworkOptions& options, const Weights& initial)
+TrainingNetwork::Implementation::Implementation(Device& device, const TrainingNetworkOptions& options,
+                                                const Weights& initial)
     : device(device),
       options(options),
       table(options.network),
@@ -46,8 +47,9 @@ TrainingNetwork::Implementation::Implementation(Device& device, const TrainingNe
       pass(device),
       updates(device) {
   check(options.batch >= 1, "the batch is {}, must be at least 1", options.batch);
-  check(initial.config == options.network, "the initial weights are of another network (width {}, depth {}, {} heatmaps)",
-        initial.config.width, initial.config.depth, initial.config.heatmaps);
+  check(initial.config == options.network,
+        "the initial weights are of another network (width {}, depth {}, {} heatmaps)", initial.config.width,
+        initial.config.depth, initial.config.heatmaps);
   options.heatmap.check();
   if (options.optimizer == OptimizerKind::adamw)
     first_moment = DeviceMemory(device, table.parameter_elements() * sizeof(float));
@@ -78,8 +80,9 @@ TrainingNetwork::Implementation::Implementation(Device& device, const TrainingNe
     if (use_target) {
       l2_loss->run({m.f32(y.buffer), target.f32(), nullptr, m.f32(dy.buffer), m.f32(loss), m[workspace]}, m.stream);
     } else {
-      heatmap_loss->run({m.f32(y.buffer), {m.f32(intensities), m.f32(points)}, m.f32(dy.buffer), m.f32(loss), m[workspace]},
-                        m.stream);
+      heatmap_loss->run(
+          {m.f32(y.buffer), {m.f32(intensities), m.f32(points)}, m.f32(dy.buffer), m.f32(loss), m[workspace]},
+          m.stream);
     }
   });
   // The heatmaps outlive the pass for whoever asks.
@@ -112,7 +115,8 @@ void TrainingNetwork::Implementation::upload(const TrainingBatch& batch) {
   check(batch.pictures.size() == n, "training step: {} pictures, the plan is for {}", batch.pictures.size(), n);
   check(batch.pixels.size() <= options.max_pixel_bytes, "training step: {} bytes of pixels, the plan has room for {}",
         batch.pixels.size(), options.max_pixel_bytes);
-  check(batch.intensities.size() == n * k, "training step: {} intensities, expected {}", batch.intensities.size(), n * k);
+  check(batch.intensities.size() == n * k, "training step: {} intensities, expected {}", batch.intensities.size(),
+        n * k);
   const size_t point_count = n * k * options.heatmap.points_per_map * 2;
   check(batch.points.size() == point_count, "training step: {} point coordinates, expected {}", batch.points.size(),
         point_count);
@@ -158,9 +162,10 @@ StepResult TrainingNetwork::step(const TrainingBatch& batch, const OptimizerRate
   Implementation& self = *implementation_;
   self.upload(batch);
   self.use_target = false;
-  self.warp->run({self.pass.address(self.pixels), reinterpret_cast<const WarpPicture*>(self.pass.address(self.pictures)),
-                  self.pass.tensor(self.picture).f32()},
-                 {});
+  self.warp->run(
+      {self.pass.address(self.pixels), reinterpret_cast<const WarpPicture*>(self.pass.address(self.pictures)),
+       self.pass.tensor(self.picture).f32()},
+      {});
   self.pass.run();
   return self.update(rates);
 }
@@ -244,8 +249,8 @@ void TrainingNetwork::set_state(const TrainingState& state) {
       self.device.fill(to.data(), 0, to.bytes());
       return;
     }
-    check(values.size() * sizeof(float) == to.bytes(), "the state has {} values where the network has {}", values.size(),
-          to.bytes() / sizeof(float));
+    check(values.size() * sizeof(float) == to.bytes(), "the state has {} values where the network has {}",
+          values.size(), to.bytes() / sizeof(float));
     self.device.copy_to_device(to.data(), values.data(), to.bytes());
   };
   upload(self.parameters, state.weights.parameters);

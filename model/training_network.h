@@ -55,8 +55,9 @@ class TrainingNetwork {
   TrainingState state() const;
   void set_state(const TrainingState& state);
 
-  /// For tests and tools: the step on a given input tensor (NCHW floats) and target maps (NKHW floats) instead of pictures
-  /// and labels; forward and backward only. Returns the loss; gradients() and heatmaps() then hold its results.
+  /// For tests and tools: the step on a given input tensor (NCHW floats) and target maps (NKHW floats) instead of
+  /// pictures and labels; forward and backward only. Returns the loss; gradients() and heatmaps() then hold its
+  /// results.
   float run_on_tensors(std::span<const float> input, std::span<const float> target);
   /// Gradients of the last step, flat as ParameterTable places parameters.
   std::vector<float> gradients() const;
@@ -67,8 +68,8 @@ class TrainingNetwork {
   /// Updates the parameters from the present gradients (the last part of step()).
   StepResult update(const OptimizerRates& rates);
 
-  /// Name of the first step of the plan, in order of execution, that produced a value that is not finite from finite ones;
-  /// empty if none did. Runs the last batch's forward pass again.
+  /// Name of the first step of the plan, in order of execution, that produced a value that is not finite from finite
+  /// ones; empty if none did. Runs the last batch's forward pass again.
   std::string first_non_finite_layer();
 
   const Plan& plan() const;

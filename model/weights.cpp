@@ -19,14 +19,16 @@ void kcrs_to_krsc(const std::vector<int64_t>& shape, const float* from, float* t
   const int64_t k_count = shape[0], c_count = shape[1], taps = shape[2] * shape[3];
   for (int64_t k = 0; k < k_count; ++k)
     for (int64_t c = 0; c < c_count; ++c)
-      for (int64_t tap = 0; tap < taps; ++tap) to[(k * taps + tap) * c_count + c] = from[(k * c_count + c) * taps + tap];
+      for (int64_t tap = 0; tap < taps; ++tap)
+        to[(k * taps + tap) * c_count + c] = from[(k * c_count + c) * taps + tap];
 }
 
 void krsc_to_kcrs(const std::vector<int64_t>& shape, const float* from, float* to) {
   const int64_t k_count = shape[0], c_count = shape[1], taps = shape[2] * shape[3];
   for (int64_t k = 0; k < k_count; ++k)
     for (int64_t c = 0; c < c_count; ++c)
-      for (int64_t tap = 0; tap < taps; ++tap) to[(k * c_count + c) * taps + tap] = from[(k * taps + tap) * c_count + c];
+      for (int64_t tap = 0; tap < taps; ++tap)
+        to[(k * c_count + c) * taps + tap] = from[(k * taps + tap) * c_count + c];
 }
 
 std::string to_text(const std::vector<int64_t>& shape) { return fmt::format("[{}]", fmt::join(shape, ", ")); }
@@ -38,8 +40,8 @@ int metadata_number(const TensorFile& file, const std::string& key, const std::s
   int value = 0;
   const std::string& text = found->second;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  check(error == std::errc() && end == text.data() + text.size(), "{}: metadata '{}' is '{}', expected a number", source, key,
-        text);
+  check(error == std::errc() && end == text.data() + text.size(), "{}: metadata '{}' is '{}', expected a number",
+        source, key, text);
   return value;
 }
 
@@ -66,8 +68,8 @@ std::vector<std::string> au_names(const TensorFile& file, int heatmaps, const st
   const auto found = file.metadata.find("aus");
   if (found != file.metadata.end()) {
     std::vector<std::string> names = split(found->second);
-    check(static_cast<int>(names.size()) == heatmaps, "{}: metadata 'aus' names {} Action Units but the network has {} heatmaps",
-          source, names.size(), heatmaps);
+    check(static_cast<int>(names.size()) == heatmaps,
+          "{}: metadata 'aus' names {} Action Units but the network has {} heatmaps", source, names.size(), heatmaps);
     return names;
   }
   if (heatmaps == 5) return {"AU06", "AU10", "AU12", "AU14", "AU17"};  // the authors' order
@@ -80,8 +82,11 @@ std::vector<std::string> au_names(const TensorFile& file, int heatmaps, const st
 
 Weights initial_weights(const NetworkConfig& config, std::vector<std::string> aus, uint64_t seed) {
   const ParameterTable table(config);
-  Weights weights{config, std::move(aus), std::vector<float>(table.parameter_elements()),
-                  std::vector<float>(table.statistic_elements()), {}};
+  Weights weights{config,
+                  std::move(aus),
+                  std::vector<float>(table.parameter_elements()),
+                  std::vector<float>(table.statistic_elements()),
+                  {}};
   double fan_in = 1;
   uint64_t stream = 0;
   for (const ParameterInfo& p : table.all()) {
@@ -91,7 +96,9 @@ Weights initial_weights(const NetworkConfig& config, std::vector<std::string> au
     const float bound = static_cast<float>(1 / std::sqrt(fan_in));
     for (size_t i = 0; i < p.elements; ++i) {
       const bool drawn = p.kind == Kind::conv_weight || (p.kind == Kind::conv_bias && p.name != "l0.bias");
-      values[i] = drawn ? random.uniform(-bound, bound) : p.kind == Kind::gamma || p.kind == Kind::running_var ? 1.0f : 0.0f;
+      values[i] = drawn                                                  ? random.uniform(-bound, bound)
+                  : p.kind == Kind::gamma || p.kind == Kind::running_var ? 1.0f
+                                                                         : 0.0f;
     }
   }
   return weights;
@@ -123,7 +130,8 @@ Weights from_tensors(const TensorFile& file, const std::string& source) {
   config.heatmaps = static_cast<int>(first_size(file, "l0.weight", source));
   config.depth = 0;
   while (file.find(fmt::format("m0.b1_{}.conv1.weight", config.depth + 1))) ++config.depth;
-  check(config.depth > 0, "{}: tensor 'm0.b1_1.conv1.weight' is missing; expected the weights of a heatmap network", source);
+  check(config.depth > 0, "{}: tensor 'm0.b1_1.conv1.weight' is missing; expected the weights of a heatmap network",
+        source);
   const int input_size = metadata_number(file, "input_size", source);
   if (input_size) config.input_size = input_size;
   try {
@@ -143,8 +151,8 @@ Weights from_tensors(const TensorFile& file, const std::string& source) {
     const HostTensor* tensor = file.find(p.name);
     check(tensor, "{}: tensor '{}' of a network of width {} and depth {} is missing", source, p.name, config.width,
           config.depth);
-    check(tensor->shape == p.shape, "{}: tensor '{}' has shape {}, expected {} for width {}, depth {} and {} heatmaps", source,
-          p.name, to_text(tensor->shape), to_text(p.shape), config.width, config.depth, config.heatmaps);
+    check(tensor->shape == p.shape, "{}: tensor '{}' has shape {}, expected {} for width {}, depth {} and {} heatmaps",
+          source, p.name, to_text(tensor->shape), to_text(p.shape), config.width, config.depth, config.heatmaps);
     const std::vector<float> values = tensor->to_float();
     float* to = (p.is_statistic() ? weights.statistics : weights.parameters).data() + p.offset;
     if (p.kind == Kind::conv_weight) {
@@ -156,8 +164,8 @@ Weights from_tensors(const TensorFile& file, const std::string& source) {
   for (const HostTensor& tensor : file.tensors)
     check(known.contains(tensor.name) || tensor.name.ends_with(".num_batches_tracked") ||
               tensor.name.starts_with("optimizer."),
-          "{}: tensor '{}' does not belong to a heatmap network of width {} and depth {}", source, tensor.name, config.width,
-          config.depth);
+          "{}: tensor '{}' does not belong to a heatmap network of width {} and depth {}", source, tensor.name,
+          config.width, config.depth);
   return weights;
 }
 

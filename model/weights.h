@@ -14,23 +14,24 @@ namespace sandglass {
 /// A network's parameters and running statistics, with what must be known to use them.
 struct Weights {
   NetworkConfig config;
-  std::vector<std::string> aus;      ///< name of each heatmap's Action Unit, "AU06"
-  std::vector<float> parameters;     ///< flat, as ParameterTable places them (convolution weights KRSC)
-  std::vector<float> statistics;     ///< flat running statistics
+  std::vector<std::string> aus;                 ///< name of each heatmap's Action Unit, "AU06"
+  std::vector<float> parameters;                ///< flat, as ParameterTable places them (convolution weights KRSC)
+  std::vector<float> statistics;                ///< flat running statistics
   std::map<std::string, std::string> metadata;  ///< whatever else the file said
 };
 
-/// Fresh weights: convolutions uniform within +-1/sqrt(fan in) as PyTorch's default, gamma 1, beta 0, mean 0, variance 1;
-/// l0's bias 0. A function of (config, seed) alone.
+/// Fresh weights: convolutions uniform within +-1/sqrt(fan in) as PyTorch's default, gamma 1, beta 0, mean 0, variance
+/// 1; l0's bias 0. A function of (config, seed) alone.
 Weights initial_weights(const NetworkConfig& config, std::vector<std::string> aus, uint64_t seed);
 
-/// Reads .safetensors, .pth or .pth.tar (by content). Width, depth and number of heatmaps follow from the tensors' shapes;
-/// AU names and input size from the file's metadata, else AU06,AU10,AU12,AU14,AU17 for five heatmaps (numbered otherwise)
-/// and 256. Tensors of other names with the prefixes "optimizer." are ignored. Throws Error naming the file and the first tensor that is
-/// missing, unknown or of the wrong shape.
+/// Reads .safetensors, .pth or .pth.tar (by content). Width, depth and number of heatmaps follow from the tensors'
+/// shapes; AU names and input size from the file's metadata, else AU06,AU10,AU12,AU14,AU17 for five heatmaps (numbered
+/// otherwise) and 256. Tensors of other names with the prefixes "optimizer." are ignored. Throws Error naming the file
+/// and the first tensor that is missing, unknown or of the wrong shape.
 Weights read_weights(const std::filesystem::path& path);
 
-/// Writes float32 .safetensors in PyTorch's names and KCRS order, with width, depth, input size and AU names as metadata.
+/// Writes float32 .safetensors in PyTorch's names and KCRS order, with width, depth, input size and AU names as
+/// metadata.
 void write_weights(const std::filesystem::path& path, const Weights& weights);
 
 /// The same as tensors in memory, and back; `source` names the origin in errors.

@@ -3,7 +3,7 @@
 #include <cmath>
 
 #include "kernels/batch_norm/batch_norm.h"
-#include "kernels/batch_norm/channel_pieces_cpu.h"
+#include "kernels/reduce/channel_pieces_cpu.h"
 #include "kernels/registry.h"
 
 namespace sandglass {

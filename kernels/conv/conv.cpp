@@ -7,13 +7,13 @@ namespace sandglass {
 void ConvShape::check() const {
   sandglass::check(n > 0 && h > 0 && w > 0 && c > 0 && k > 0 && r > 0 && s > 0 && stride > 0 && padding >= 0,
                    "conv {}: every size must be positive", to_string(*this));
-  sandglass::check(h + 2 * padding >= r && w + 2 * padding >= s, "conv {}: the padded picture is smaller than the filter",
-                   to_string(*this));
+  sandglass::check(h + 2 * padding >= r && w + 2 * padding >= s,
+                   "conv {}: the padded picture is smaller than the filter", to_string(*this));
 }
 
 std::string to_string(const ConvShape& shape) {
-  return fmt::format("n{}_h{}_w{}_c{}_k{}_r{}_s{}_stride{}", shape.n, shape.h, shape.w, shape.c, shape.k, shape.r, shape.s,
-                     shape.stride);
+  return fmt::format("n{}_h{}_w{}_c{}_k{}_r{}_s{}_stride{}", shape.n, shape.h, shape.w, shape.c, shape.k, shape.r,
+                     shape.s, shape.stride);
 }
 
 void ConvForward::check() const {

@@ -2,8 +2,8 @@
 //
 //   y[n,p,q,k] = sum over r,s,c of  t(x[n, p*stride + r - padding, q*stride + s - padding, c]) * w[k,r,s,c]
 //
-// where x outside the picture counts as 0 *after* the transform t. Source of the fused forms: docs/design.md, "Traffic is
-// the limit". Weights and their gradients are float32 KRSC (c fastest) on every device.
+// where x outside the picture counts as 0 *after* the transform t. Source of the fused forms: docs/design.md, "Traffic
+// is the limit". Weights and their gradients are float32 KRSC (c fastest) on every device.
 #pragma once
 
 #include "kernels/operation.h"
@@ -58,7 +58,8 @@ struct ConvForwardArguments {
   void* workspace = nullptr;
 };
 
-/// y = relu?( conv(t(x), w) + bias? + residual? ). Statistics are of the stored y; they go with neither residual nor relu.
+/// y = relu?( conv(t(x), w) + bias? + residual? ). Statistics are of the stored y; they go with neither residual nor
+/// relu.
 struct ConvForward {
   using Arguments = ConvForwardArguments;
   using Operation = ConvOperation<Arguments>;
@@ -70,14 +71,14 @@ struct ConvForward {
 };
 
 struct ConvBackwardDataArguments {
-  const float* dy = nullptr;       ///< output(), layout spec.dy
-  const void* weights = nullptr;   ///< packed, or KRSC where packed_weight_bytes() is 0
-  float* dx = nullptr;             ///< input(), layout spec.dx; read first if spec.accumulate
-  const float* z = nullptr;        ///< if spec.mask: what the forward pass transformed, layout spec.dx
-  const float* scale = nullptr;    ///< [C], if spec.mask
-  const float* shift = nullptr;    ///< [C], if spec.mask
-  double* sum = nullptr;           ///< [C], if spec.mask: sum of dx over n, h, w
-  double* sum_z = nullptr;         ///< [C], if spec.mask: sum of dx * z
+  const float* dy = nullptr;      ///< output(), layout spec.dy
+  const void* weights = nullptr;  ///< packed, or KRSC where packed_weight_bytes() is 0
+  float* dx = nullptr;            ///< input(), layout spec.dx; read first if spec.accumulate
+  const float* z = nullptr;       ///< if spec.mask: what the forward pass transformed, layout spec.dx
+  const float* scale = nullptr;   ///< [C], if spec.mask
+  const float* shift = nullptr;   ///< [C], if spec.mask
+  double* sum = nullptr;          ///< [C], if spec.mask: sum of dx over n, h, w
+  double* sum_z = nullptr;        ///< [C], if spec.mask: sum of dx * z
   void* workspace = nullptr;
 };
 

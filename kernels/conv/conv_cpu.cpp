@@ -1,11 +1,12 @@
-// Convolution on the cpu device: oneDNN's direct convolutions on blocked layouts, and Winograd for 3x3 where it is faster.
+// Convolution on the cpu device: oneDNN's direct convolutions on blocked layouts, and Winograd for 3x3 where it is
+// faster.
 //
 // What the contract fuses and oneDNN does not becomes a pass of its own here: the input transform (BatchNormApply), the
 // statistics (ChannelSums) and the mask of the backward pass (BatchNormBackwardReduce).
 //
-// The backward pass to the data with stride 1 is the forward convolution of dy with the filters rotated by 180 degrees and
-// C and K exchanged, padding R - 1 - padding: oneDNN's forward kernels are 1.6 times faster than its backward ones here,
-// and can accumulate.
+// The backward pass to the data with stride 1 is the forward convolution of dy with the filters rotated by 180 degrees
+// and C and K exchanged, padding R - 1 - padding: oneDNN's forward kernels are 1.6 times faster than its backward ones
+// here, and can accumulate.
 //
 // oneDNN is told of padded channel counts, so that odd ones need no slow path: padding channels hold zeros by contract.
 #include <omp.h>
@@ -42,11 +43,15 @@ memory unbound(const memory::desc& desc) { return memory(desc, cpu_engine(), nul
 memory::desc map_desc(const TensorDesc& desc) {
   const memory::dims dims = {desc.shape.n, desc.padded_channels(), desc.shape.h, desc.shape.w};
   switch (desc.block) {
-    case 1: return memory::desc(dims, memory::data_type::f32, memory::format_tag::nchw);
-    case 8: return memory::desc(dims, memory::data_type::f32, memory::format_tag::nChw8c);
-    case 16: return memory::desc(dims, memory::data_type::f32, memory::format_tag::nChw16c);
+    case 1:
+      return memory::desc(dims, memory::data_type::f32, memory::format_tag::nchw);
+    case 8:
+      return memory::desc(dims, memory::data_type::f32, memory::format_tag::nChw8c);
+    case 16:
+      return memory::desc(dims, memory::data_type::f32, memory::format_tag::nChw16c);
   }
-  fail("device 'cpu': conv reads channel blocks of 1, 8 or 16, not {}; convert to Device::activation's layout", desc.block);
+  fail("device 'cpu': conv reads channel blocks of 1, 8 or 16, not {}; convert to Device::activation's layout",
+       desc.block);
 }
 
 size_t aligned(size_t bytes) { return (bytes + 63) / 64 * 64; }
@@ -64,7 +69,8 @@ void copy(float* to, const float* from, size_t count) {
 template <typename Descriptor>
 std::string implementation_name(const Descriptor& descriptor, const ConvShape& shape) {
   const std::string name = descriptor.impl_info_str();
-  // For maps of a few pixels oneDNN has nothing else; there it costs nothing. Anywhere else it would be a silent slow path.
+  // For maps of a few pixels oneDNN has nothing else; there it costs nothing. Anywhere else it would be a silent slow
+  // path.
   check(!name.starts_with("ref") || shape.p() * shape.q() <= 36,
         "device 'cpu': oneDNN has only a reference implementation for conv {}", to_string(shape));
   return "oneDNN " + name;
@@ -96,7 +102,8 @@ class TransformPass {
   std::array<std::unique_ptr<BatchNormApply::Operation>, 2> apply_;
 };
 
-// y = relu?(conv(x) + bias? + y?) by oneDNN. `rotated`: the weights are those of the convolution whose dx this one computes.
+// y = relu?(conv(x) + bias? + y?) by oneDNN. `rotated`: the weights are those of the convolution whose dx this one
+// computes.
 class DirectConv {
  public:
   DirectConv(const ConvShape& shape, const TensorDesc& x, const TensorDesc& y, bool bias, bool accumulate, bool relu,
@@ -109,10 +116,11 @@ class DirectConv {
     attributes.set_post_ops(post);
     const memory::dims strides = {shape.stride, shape.stride}, padding = {shape.padding, shape.padding};
     const memory::desc weights({out_, in_, shape.r, shape.s}, memory::data_type::f32, memory::format_tag::any);
-    const memory::desc bias_desc = bias ? memory::desc({out_}, memory::data_type::f32, memory::format_tag::a) : memory::desc();
+    const memory::desc bias_desc =
+        bias ? memory::desc({out_}, memory::data_type::f32, memory::format_tag::a) : memory::desc();
     const dnnl::convolution_forward::primitive_desc descriptor(
-        {dnnl::prop_kind::forward_inference, dnnl::algorithm::convolution_direct, map_desc(x), weights, bias_desc, map_desc(y),
-         strides, padding, padding},
+        {dnnl::prop_kind::forward_inference, dnnl::algorithm::convolution_direct, map_desc(x), weights, bias_desc,
+         map_desc(y), strides, padding, padding},
         attributes, cpu_engine());
     implementation_ = implementation_name(descriptor, shape);
     convolution_ = dnnl::convolution_forward(descriptor);
@@ -120,7 +128,8 @@ class DirectConv {
     y_ = unbound(descriptor.dst_desc());
     weights_ = unbound(descriptor.weights_desc());
     scratchpad_ = unbound(descriptor.scratchpad_desc());
-    arguments_ = {{DNNL_ARG_SRC, x_}, {DNNL_ARG_DST, y_}, {DNNL_ARG_WEIGHTS, weights_}, {DNNL_ARG_SCRATCHPAD, scratchpad_}};
+    arguments_ = {
+        {DNNL_ARG_SRC, x_}, {DNNL_ARG_DST, y_}, {DNNL_ARG_WEIGHTS, weights_}, {DNNL_ARG_SCRATCHPAD, scratchpad_}};
     if (bias) {
       padded_bias_.resize(out_);
       arguments_.insert({DNNL_ARG_BIAS, memory(descriptor.bias_desc(), cpu_engine(), padded_bias_.data())});
@@ -219,8 +228,7 @@ class ForwardWinograd final : public ConvForward::Operation {
     conv_.pack_weights(weights, nullptr, false, static_cast<float*>(packed));
   }
   void run(const ConvForwardArguments& a, Stream) override {
-    WinogradConv3x3::InputTransform input;
-    if (spec_.input_transform) input = {a.transform.scale, a.transform.shift, a.transform.relu};
+    const InputTransform input = spec_.input_transform ? a.transform : InputTransform{};
     WinogradConv3x3::Epilogue epilogue;
     if (spec_.bias) epilogue.bias = a.bias;
     if (spec_.residual) epilogue.residual = a.residual;
@@ -308,10 +316,10 @@ class BackwardDataStrided final : public ConvBackwardData::Operation {
     const memory::dims right = {(shape.p() - 1) * shape.stride + shape.r - shape.h - shape.padding,
                                 (shape.q() - 1) * shape.stride + shape.s - shape.w - shape.padding};
     const memory::desc weights({out, in, shape.r, shape.s}, memory::data_type::f32, memory::format_tag::any);
-    const dnnl::convolution_forward::primitive_desc hint({dnnl::prop_kind::forward_training,
-                                                          dnnl::algorithm::convolution_direct, map_desc(spec.dx), weights,
-                                                          map_desc(spec.dy), strides, padding, right},
-                                                         cpu_engine());
+    const dnnl::convolution_forward::primitive_desc hint(
+        {dnnl::prop_kind::forward_training, dnnl::algorithm::convolution_direct, map_desc(spec.dx), weights,
+         map_desc(spec.dy), strides, padding, right},
+        cpu_engine());
     const dnnl::convolution_backward_data::primitive_desc descriptor(
         {dnnl::algorithm::convolution_direct, map_desc(spec.dx), weights, map_desc(spec.dy), strides, padding, right},
         user_scratchpad(), cpu_engine(), hint);
@@ -323,8 +331,8 @@ class BackwardDataStrided final : public ConvBackwardData::Operation {
     scratchpad_ = unbound(descriptor.scratchpad_desc());
     const memory::dims plain = {int64_t{in} * shape.r * shape.s, 1, int64_t{in} * shape.s, in};
     staging_.resize(size_t(out) * shape.r * shape.s * in);
-    plain_weights_ = memory(memory::desc({out, in, shape.r, shape.s}, memory::data_type::f32, plain), cpu_engine(),
-                            staging_.data());
+    plain_weights_ =
+        memory(memory::desc({out, in, shape.r, shape.s}, memory::data_type::f32, plain), cpu_engine(), staging_.data());
     reorder_ = dnnl::reorder(plain_weights_, weights_);
   }
   std::string implementation() const override { return implementation_; }
@@ -342,7 +350,8 @@ class BackwardDataStrided final : public ConvBackwardData::Operation {
   }
   void run(const ConvBackwardDataArguments& a, Stream stream) override {
     char* workspace = static_cast<char*>(a.workspace);
-    float* dx = spec_.accumulate ? reinterpret_cast<float*>(workspace + aligned(scratchpad_.get_desc().get_size())) : a.dx;
+    float* dx =
+        spec_.accumulate ? reinterpret_cast<float*>(workspace + aligned(scratchpad_.get_desc().get_size())) : a.dx;
     dy_.set_data_handle(const_cast<float*>(a.dy));
     dx_.set_data_handle(dx);
     weights_.set_data_handle(const_cast<void*>(a.weights));
@@ -376,10 +385,10 @@ class BackwardWeightsDirect final : public ConvBackwardWeights::Operation {
     const memory::dims right = {(shape.p() - 1) * shape.stride + shape.r - shape.h - shape.padding,
                                 (shape.q() - 1) * shape.stride + shape.s - shape.w - shape.padding};
     const memory::desc any({out_, in_, shape.r, shape.s}, memory::data_type::f32, memory::format_tag::any);
-    const dnnl::convolution_forward::primitive_desc hint({dnnl::prop_kind::forward_training,
-                                                          dnnl::algorithm::convolution_direct, map_desc(spec.x), any,
-                                                          map_desc(spec.dy), strides, padding, right},
-                                                         cpu_engine());
+    const dnnl::convolution_forward::primitive_desc hint(
+        {dnnl::prop_kind::forward_training, dnnl::algorithm::convolution_direct, map_desc(spec.x), any,
+         map_desc(spec.dy), strides, padding, right},
+        cpu_engine());
     const dnnl::convolution_backward_weights::primitive_desc descriptor(
         {dnnl::algorithm::convolution_direct, map_desc(spec.x), any, map_desc(spec.dy), strides, padding, right},
         user_scratchpad(), cpu_engine(), hint);
@@ -446,8 +455,7 @@ class BackwardWeightsWinograd final : public ConvBackwardWeights::Operation {
   std::string implementation() const override { return "winograd_f4x4"; }
   size_t workspace_bytes() const override { return conv_.backward_weights_workspace_bytes(); }
   void run(const ConvBackwardWeightsArguments& a, Stream) override {
-    WinogradConv3x3::InputTransform input;
-    if (spec_.input_transform) input = {a.transform.scale, a.transform.shift, a.transform.relu};
+    const InputTransform input = spec_.input_transform ? a.transform : InputTransform{};
     conv_.backward_weights(a.x, a.dy, a.dw, input, a.workspace);
     if (spec_.bias) {
       sums_.run(a.dy, bias_sums_.data(), nullptr);

@@ -17,20 +17,13 @@
 // Determinism: every result has the same bits in every run and for every number of threads.
 #pragma once
 
-#include <cstddef>
+#include "kernels/conv/conv.h"
 
 namespace sandglass {
 
 /// A 3x3 convolution prepared for one shape. Const calls may run at the same time, each with a workspace of its own.
 class WinogradConv3x3 {
  public:
-  /// Applied to x while it is loaded: relu(x * scale[c] + shift[c]). Padding is zero after the transform.
-  struct InputTransform {
-    const float* scale = nullptr;  ///< C values; null: 1
-    const float* shift = nullptr;  ///< C values; null: 0
-    bool relu = false;
-  };
-
   /// What happens to the sums before they are stored: y = relu(conv + bias[k] + residual).
   struct Epilogue {
     const float* bias = nullptr;      ///< K values

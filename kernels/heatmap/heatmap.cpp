@@ -12,6 +12,7 @@ void HeatmapSpec::check() const {
   sandglass::check(sigma_rule != SigmaRule::fixed || (std::isfinite(sigma) && sigma > 0),
                    "heatmap: sigma is {}, it must be a positive number of map pixels", sigma);
   sandglass::check(std::isfinite(cut) && cut > 0, "heatmap: cut is {}, it must be a positive number", cut);
+  sandglass::check(std::isfinite(scale) && scale > 0, "heatmap: scale is {}, it must be a positive number", scale);
   sandglass::check(points_per_map > 0, "heatmap: points_per_map is {}, a map needs room for at least one point",
                    points_per_map);
 }

@@ -4,9 +4,9 @@
 // For AU k of picture n with intensity I > 0, points (x_i, y_i) in map pixels and pixel (u, v), with
 // d_i^2 = (u - x_i)^2 + (v - y_i)^2 and s the standard deviation:
 //
-//   target[n,v,u,k] = max over its points i with d_i <= cut * I of  I * exp(-d_i^2 / (2 s^2)),   0 where there is none
-//   s = I  (sigma_rule intensity) | 0.25 * (6 I + 1)  (fan) | sigma  (fixed)
-// I <= 0 gives an empty map.
+//   target[n,v,u,k] = max over its points i with d_i <= cut * I * scale of  I * exp(-d_i^2 / (2 s^2)),   0 where there
+//   is none s = scale * ( I  (sigma_rule intensity) | 0.25 * (6 I + 1)  (fan) | sigma  (fixed) )
+// I <= 0 gives an empty map. Lengths are in pixels of the paper's 64x64 map; `scale` makes them those of another size.
 #pragma once
 
 #include "kernels/operation.h"
@@ -17,22 +17,23 @@ enum class SigmaRule { intensity, fan, fixed };
 
 struct HeatmapSpec {
   SigmaRule sigma_rule = SigmaRule::intensity;
-  float sigma = 2.0f;        ///< map pixels, for SigmaRule::fixed
-  float cut = 6.0f;          ///< the Gaussian ends at a distance of cut * I map pixels
-  int points_per_map = 2;    ///< most points an AU has
+  float sigma = 2.0f;      ///< pixels of a 64x64 map, for SigmaRule::fixed
+  float cut = 6.0f;        ///< the Gaussian ends at a distance of cut * I pixels of a 64x64 map
+  float scale = 1.0f;      ///< the maps' size divided by 64
+  int points_per_map = 2;  ///< most points an AU has
   void check() const;
   /// Standard deviation in map pixels for an intensity.
   float deviation(float intensity) const {
-    return sigma_rule == SigmaRule::intensity ? intensity
-           : sigma_rule == SigmaRule::fan     ? 0.25f * (6 * intensity + 1)
-                                              : sigma;
+    return scale * (sigma_rule == SigmaRule::intensity ? intensity
+                    : sigma_rule == SigmaRule::fan     ? 0.25f * (6 * intensity + 1)
+                                                       : sigma);
   }
 };
 
 /// What the targets of one batch are drawn from.
 struct HeatmapLabels {
   const float* intensities = nullptr;  ///< [N][K]; below 0: the AU is not coded in this picture
-  const float* points = nullptr;       ///< [N][K][points_per_map][2], x and y in map pixels; a point with x = NaN is absent
+  const float* points = nullptr;  ///< [N][K][points_per_map][2], x and y in map pixels; a point with x = NaN is absent
 };
 
 struct HeatmapRenderArguments {

@@ -7,10 +7,10 @@ namespace sandglass::reference {
 
 double heatmap_value(const HeatmapSpec& spec, double intensity, const float* points, int u, int v) {
   if (!(intensity > 0)) return 0;
-  const double deviation = spec.sigma_rule == SigmaRule::intensity ? intensity
-                           : spec.sigma_rule == SigmaRule::fan     ? 0.25 * (6 * intensity + 1)
-                                                                   : spec.sigma;
-  const double limit = spec.cut * intensity;
+  const double deviation = spec.scale * (spec.sigma_rule == SigmaRule::intensity ? intensity
+                                         : spec.sigma_rule == SigmaRule::fan     ? 0.25 * (6 * intensity + 1)
+                                                                                 : spec.sigma);
+  const double limit = double{spec.cut} * intensity * spec.scale;
   double value = 0;
   for (int i = 0; i < spec.points_per_map; ++i) {
     const double dx = u - double{points[2 * i]}, dy = v - double{points[2 * i + 1]};

@@ -2,7 +2,7 @@
 #include <algorithm>
 #include <bit>
 
-#include "kernels/batch_norm/channel_pieces_cpu.h"
+#include "kernels/reduce/channel_pieces_cpu.h"
 #include "kernels/max_pool/max_pool.h"
 #include "kernels/registry.h"
 

@@ -5,8 +5,8 @@
 // AdamW (Loshchilov & Hutter, arXiv 1711.05101; decay is decoupled), for step t = 1, 2, ...:
 //   p = p - rate * decay * p;   m = beta1 * m + (1 - beta1) * g;   v = beta2 * v + (1 - beta2) * g^2
 //   p = p - rate * (m / (1 - beta1^t)) / (sqrt(v / (1 - beta2^t)) + eps)
-// In both g is first multiplied by min(1, clip / (norm + 1e-6)) if clip > 0 (PyTorch's clip_grad_norm_), and nothing at all
-// is changed where the gradient has an element that is not finite.
+// In both g is first multiplied by min(1, clip / (norm + 1e-6)) if clip > 0 (PyTorch's clip_grad_norm_), and nothing at
+// all is changed where the gradient has an element that is not finite.
 #pragma once
 
 #include "kernels/operation.h"
@@ -31,10 +31,10 @@ enum class OptimizerKind { rmsprop, adamw };
 
 /// What may change from step to step. Lies in device memory, so that a captured graph reads the current values.
 struct OptimizerRates {
-  float rate = 1e-4f;              ///< learning rate
-  float decay = 0;                 ///< weight decay
-  float clip = 0;                  ///< largest gradient norm; 0: no limit
-  float alpha = 0.99f;             ///< RMSprop
+  float rate = 1e-4f;                  ///< learning rate
+  float decay = 0;                     ///< weight decay
+  float clip = 0;                      ///< largest gradient norm; 0: no limit
+  float alpha = 0.99f;                 ///< RMSprop
   float beta1 = 0.9f, beta2 = 0.999f;  ///< AdamW
   float epsilon = 1e-8f;
   int32_t step = 1;  ///< t, from 1
@@ -61,8 +61,8 @@ struct Optimizer {
 
 /// float64 loops; `step` as in OptimizerRates. For tests only.
 namespace reference {
-void optimizer(const Optimizer& spec, const OptimizerRates& rates, double norm, double* parameters, const double* gradients,
-               double* first_moment, double* second_moment);
+void optimizer(const Optimizer& spec, const OptimizerRates& rates, double norm, double* parameters,
+               const double* gradients, double* first_moment, double* second_moment);
 }  // namespace reference
 
 }  // namespace sandglass

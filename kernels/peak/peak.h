@@ -1,8 +1,8 @@
 // Height and place of each map's maximum: the AU's intensity and where the face moves.
 //
 // The maximum is the first in row order. Its place is refined by the vertex of the parabola through the maximum and its
-// two neighbours, in x and in y, at most half a pixel; no refinement in a direction where a neighbour is outside the map
-// or the three values are equal. The height is the stored value, not the vertex's, as in the paper.
+// two neighbours, in x and in y, at most half a pixel; no refinement in a direction where a neighbour is outside the
+// map or the three values are equal. The height is the stored value, not the vertex's, as in the paper.
 #pragma once
 
 #include "kernels/operation.h"

@@ -1,7 +1,8 @@
 // The end of a bottleneck: batch norm of the main branch, addition of the shortcut, ReLU.
 //
 //   y = relu( z*scale + shift  +  shortcut )                            identity shortcut
-//   y = relu( z*scale + shift  +  shortcut*scale2 + shift2 )            shortcut with its own convolution and batch norm
+//   y = relu( z*scale + shift  +  shortcut*scale2 + shift2 )            shortcut with its own convolution and batch
+//   norm
 // Backward, for dy:
 //   g = y > 0 ? dy : 0, the gradient of both summands;  sum = sum g,  sum_z = sum g*z,  sum_shortcut = sum g*shortcut
 #pragma once

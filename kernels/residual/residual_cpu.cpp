@@ -1,5 +1,5 @@
 // The end of a bottleneck on the cpu device: one pass over memory, vectorised over the channels of a block.
-#include "kernels/batch_norm/channel_pieces_cpu.h"
+#include "kernels/reduce/channel_pieces_cpu.h"
 #include "kernels/registry.h"
 #include "kernels/residual/residual.h"
 

@@ -1,7 +1,8 @@
 // From stored 8-bit pictures to the network's input: affine map, bilinear interpolation, colour, [0, 1].
 //
-// Output pixel (u, v) looks at the source place (x, y) = (m0*u + m1*v + m2, m3*u + m4*v + m5), pixel centres at integers;
-// the four pixels around it are weighted bilinearly, those outside the picture are black (the paper's registration). Then
+// Output pixel (u, v) looks at the source place (x, y) = (m0*u + m1*v + m2, m3*u + m4*v + m5), pixel centres at
+// integers; the four pixels around it are weighted bilinearly, those outside the picture are black (the paper's
+// registration). Then
 //
 //   out[n,v,u,c] = clamp( value / 255 * gain + offset, 0, 1 )
 // A mirrored face is a matrix with m0 < 0. Rotation, scale and shift are in the matrix as well.

@@ -327,6 +327,11 @@ TEST(Pickle, TensorsMustLieWithinTheirStorage) {
     expect_error([&] { parse(with_tensor(tensor(storage(6), c.offset, c.shape, c.strides))); },
                  "w.pth: tensor \"t\": ", c.reason);
   }
+  // The stride of a dimension of size 1 is never used, however large.
+  expect_tensors(parse(with_tensor(tensor(storage(6), 1, {2, 1, 2}, {2, INT64_MAX, 1}))),
+                 {{"t", TensorType::f32, {2, 1, 2}, {1, 2, 3, 4}}});
+  expect_tensors(parse(with_tensor(tensor(storage(6), 1, {1, 2}, {INT64_MAX, 3}))),
+                 {{"t", TensorType::f32, {1, 2}, {1, 4}}});
   // An empty tensor touches no element, wherever it lies.
   EXPECT_EQ(parse(with_tensor(tensor(storage(6), 99, {0, 5}, {1, 1}))).tensors.at(0).count(), 0);
 }
@@ -401,20 +406,21 @@ TEST(Pickle, SaysWhatIsNotThere) {
 
 TEST(Pickle, MalformedProgramsAreRefused) {
   const std::pair<std::string, const char*> programs[] = {
-      {"", "takes a value where there is none"},          // the stack is empty at STOP
-      {"0", "takes a value where there is none"},         // POP
-      {"(0", "takes a value where there is none"},        // POP must not reach below the mark
-      {"K\x01(0", "takes a value where there is none"},   //
-      {"t", "mark where there is none"},                  //
-      {"h\x05", "recalls value 5"},                       //
-      {"j\xff\xff\xff\xff", "recalls value 4294967295"},  //
-      {"q\x01", "takes a value where there is none"},     // memoise nothing
-      {"K\x01K\x02K\x03s", "no dict"},                    //
-      {"}(K\x01u", "a dict's key without a value"},       //
+      {"", "takes a value where there is none"},    // the stack is empty at STOP
+      {"0", "takes a value where there is none"},   // POP
+      {"(0", "takes a value where there is none"},  // POP must not reach below the mark
+      {"K\x01(0", "takes a value where there is none"},
+      {"K\x01(0t", "takes a value where there is none"},
+      {"t", "mark where there is none"},
+      {"h\x05", "recalls value 5"},
+      {"j\xff\xff\xff\xff", "recalls value 4294967295"},
+      {"q\x01", "takes a value where there is none"},  // memoise nothing
+      {"K\x01K\x02K\x03s", "no dict"},
+      {"}(K\x01u", "a dict's key without a value"},
       {"K\x01K\x02"
        "a",
-       "no list"},                                          //
-      {"K\x01)R", "a function or class to call expected"},  //
+       "no list"},
+      {"K\x01)R", "a function or class to call expected"},
       {global("a", "b") + "K\x01R", "a tuple of arguments expected"},
       {"K\x01Q", "a persistent id expected"},
       {")Q", "no storage"},
@@ -486,6 +492,26 @@ TEST(Pickle, HostileProgramsCostNoMoreThanTheirSize) {
   std::string many = "}" + text("t0") + tensor(storage(1000000), 0, {1000000}, {1}) + "q\x05s";
   for (int i = 1; i < 100; ++i) many += text(fmt::format("t{}", i)) + "h\x05s";
   expect_error([&] { parse(checkpoint(many, std::vector<float>(1000000))); }, "far more than the file has");
+}
+
+TEST(Pickle, NumbersOfEveryWidth) {
+  const std::pair<std::string, const char*> numbers[] = {
+      {std::string("\x8a\0", 2), "0"},
+      {"\x8a\x01\xfd", "-3"},
+      {"\x8a\x02\xfe\xff", "-2"},
+      {std::string("\x8a\x02\xff\0", 4), "255"},
+      {"\x8a\x08" + little_endian(INT64_MIN), "-9223372036854775808"},
+      {std::string("\x8b\x03\0\0\0\0\0\x80", 8), "-8388608"},
+      {"J\xff\xff\xff\xff", "-1"},
+      {"K\xff", "255"},
+      {"M\xff\xff", "65535"},
+      {std::string("G\xbf\xf4\0\0\0\0\0\0", 9), "-1.25"},
+  };
+  std::string object = "}(" + text("t") + tensor(storage(6), 0, {1}, {1});
+  for (const auto& [opcodes, value] : numbers) object += text(fmt::format("as {}", value)) + opcodes;
+  std::map<std::string, std::string> expected;
+  for (const auto& [opcodes, value] : numbers) expected[fmt::format("as {}", value)] = value;
+  EXPECT_EQ(parse(checkpoint(object + "u")).metadata, expected);
 }
 
 TEST(Pickle, MetadataIsLimited) {

@@ -138,18 +138,18 @@ struct Problem {
   size_t y_count() const { return static_cast<size_t>(s.n) * s.h * s.w * s.k; }
   size_t weight_count() const { return static_cast<size_t>(s.k) * 9 * s.c; }
 
-  Floats forward(const Floats& x, const WinogradConv3x3::InputTransform& input = {},
+  Floats forward(const Floats& x, const InputTransform& input = {},
                  const WinogradConv3x3::Epilogue& epilogue = {}) const {
     Floats y(y_count());
     forward(x, y, input, epilogue);
     return y;
   }
-  void forward(const Floats& x, Floats& y, const WinogradConv3x3::InputTransform& input,
+  void forward(const Floats& x, Floats& y, const InputTransform& input,
                const WinogradConv3x3::Epilogue& epilogue) const {
     Guarded<unsigned char> workspace(conv.workspace_bytes());
     conv.forward(x.data(), packed.data(), y.data(), input, epilogue, workspace.data());
   }
-  Floats backward_weights(const Floats& x, const Floats& dy, const WinogradConv3x3::InputTransform& input = {}) const {
+  Floats backward_weights(const Floats& x, const Floats& dy, const InputTransform& input = {}) const {
     Floats dw(weight_count());
     Guarded<unsigned char> workspace(conv.backward_weights_workspace_bytes());
     conv.backward_weights(x.data(), dy.data(), dw.data(), input, workspace.data());
@@ -247,7 +247,7 @@ TEST_P(WinogradShapes, InputTransformAndEpilogue) {
     sum_squares[k] += conv[i] * conv[i];
   }
 
-  const WinogradConv3x3::InputTransform transform{scale.data(), shift.data(), true};
+  const InputTransform transform{scale.data(), shift.data(), true};
   Guarded<double> got_sum(s.k), got_squares(s.k);
   Floats y(problem.y_count());
   std::memcpy(y.data(), residual.data(), y.size() * sizeof(float));  // the residual is y itself

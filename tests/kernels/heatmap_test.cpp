@@ -61,8 +61,8 @@ struct HeatmapCase {
   HeatmapSpec heatmap;
   std::string name() const {
     const char* rules[] = {"intensity", "fan", "fixed"};
-    return fmt::format("{}_{}_points{}", to_string(shape), rules[static_cast<int>(heatmap.sigma_rule)],
-                       heatmap.points_per_map);
+    return fmt::format("{}_{}_scale{}_points{}", to_string(shape), rules[static_cast<int>(heatmap.sigma_rule)],
+                       heatmap.scale, heatmap.points_per_map);
   }
 };
 
@@ -70,7 +70,10 @@ std::vector<HeatmapCase> heatmap_cases() {
   std::vector<HeatmapCase> cases;
   for (const SigmaRule rule : {SigmaRule::intensity, SigmaRule::fan, SigmaRule::fixed})
     for (const Shape& shape : {Shape{2, 64, 64, 5}, Shape{1, 1, 1, 1}, Shape{3, 7, 131, 12}, Shape{2, 33, 9, 1}})
-      for (const int points : {1, 3}) cases.push_back({shape, {rule, 1.75f, 2.5f, points}});
+      for (const int points : {1, 3})
+        for (const float scale : {1.0f, 0.5f})
+          cases.push_back(
+              {shape, {.sigma_rule = rule, .sigma = 1.75f, .cut = 2.5f, .scale = scale, .points_per_map = points}});
   return cases;
 }
 
@@ -139,6 +142,18 @@ TEST_P(HeatmapTest, CutIsInclusiveAndProportionalToIntensity) {
   EXPECT_EQ(at(17, 10), 0);
 }
 
+TEST_P(HeatmapTest, ScaleMultipliesEveryLengthButNotTheHeight) {
+  draw({.sigma_rule = SigmaRule::intensity, .cut = 2, .scale = 0.5f}, 4, {10, 10});  // deviation 2, cut 4
+  EXPECT_EQ(at(10, 10), 4);
+  EXPECT_NEAR(at(12, 10), 4 * std::exp(-4.0 / (2 * 2 * 2)), 1e-6);
+  EXPECT_GT(at(14, 10), 0);
+  EXPECT_EQ(at(15, 10), 0);
+  draw({.sigma_rule = SigmaRule::fan, .scale = 2}, 2, {10, 10});  // deviation 6.5
+  EXPECT_NEAR(at(13, 10), 2 * std::exp(-9.0 / (2 * 6.5 * 6.5)), 1e-6);
+  draw({.sigma_rule = SigmaRule::fixed, .sigma = 1.5f, .scale = 2}, 2, {10, 10});  // deviation 3
+  EXPECT_NEAR(at(13, 10), 2 * std::exp(-9.0 / (2 * 3 * 3)), 1e-6);
+}
+
 TEST_P(HeatmapTest, OverlappingPointsTakeTheLargerValue) {
   draw({}, 3, {6, 9});
   const Values left = map_;
@@ -196,6 +211,7 @@ TEST(HeatmapSpecTest, NonsenseIsRefused) {
   };
   refused({.cut = 0}, "heatmap: cut is 0, it must be a positive number");
   refused({.cut = NAN}, "heatmap: cut is nan, it must be a positive number");
+  refused({.scale = 0}, "heatmap: scale is 0, it must be a positive number");
   refused({.points_per_map = 0}, "heatmap: points_per_map is 0, a map needs room for at least one point");
   refused({.sigma_rule = static_cast<SigmaRule>(7)}, "heatmap: unknown sigma rule 7, use intensity, fan or fixed");
   refused({.sigma_rule = SigmaRule::fixed, .sigma = -1},

@@ -111,7 +111,7 @@ TEST_P(LossTest, L2EqualsReference) {
 TEST_P(LossTest, HeatmapLossEqualsReference) {
   const Shape& shape = test_case().shape;
   for (const SigmaRule rule : {SigmaRule::intensity, SigmaRule::fan, SigmaRule::fixed}) {
-    const HeatmapSpec heatmap{rule, 2.0f, 3.0f, 2};
+    const HeatmapSpec heatmap{.sigma_rule = rule, .cut = 3.0f};
     const Values y = uniform(test_case().elements(), -1, 5, 6);
     Values intensities = uniform(test_case().maps(), -1, 5, 7);
     intensities[0] = 2;

@@ -79,7 +79,8 @@ TEST(Weights, NamesTheFirstTensorThatDiffers) {
   EXPECT_EQ(message(file), "");
   TensorFile broken = file;
   broken.tensors[20].shape.push_back(1);
-  EXPECT_NE(message(broken).find("w.safetensors: tensor '" + broken.tensors[20].name + "' has shape"), std::string::npos);
+  EXPECT_NE(message(broken).find("w.safetensors: tensor '" + broken.tensors[20].name + "' has shape"),
+            std::string::npos);
   broken = file;
   broken.tensors.erase(broken.tensors.begin() + 30);
   EXPECT_NE(message(broken).find("'" + file.tensors[30].name + "'"), std::string::npos);
@@ -96,8 +97,9 @@ class Network : public testing::TestWithParam<DeviceKind> {
   std::unique_ptr<Device> device = open_device(GetParam());
 };
 
-// d loss / d parameter along a random direction, against (loss(p + h d) - loss(p - h d)) / 2h. With batch statistics and
-// ReLUs in float32 this is coarse; it shows a wrong backward pass, not a rounding error. Parity with PyTorch is finer.
+// d loss / d parameter along a random direction, against (loss(p + h d) - loss(p - h d)) / 2h. With batch statistics
+// and ReLUs in float32 this is coarse; it shows a wrong backward pass, not a rounding error. Parity with PyTorch is
+// finer.
 TEST_P(Network, GradientsFollowFiniteDifferences) {
   for (const NetworkConfig config : {kTiny, NetworkConfig{.width = 12, .depth = 1, .heatmaps = 1, .input_size = 40},
                                      NetworkConfig{.width = 36, .depth = 3, .heatmaps = 12, .input_size = 64}}) {
@@ -109,8 +111,8 @@ TEST_P(Network, GradientsFollowFiniteDifferences) {
     network.run_on_tensors(input, target);
     const std::vector<float> gradients = network.gradients();
     for (const char* part : {"conv1.weight", "bn1.weight", "conv2.conv1.weight", "conv2.downsample.1.bias",
-                             "conv4.conv2.weight", "m0.b1_1.conv3.weight", "m0.b2_plus_1.bn3.weight", "m0.b3_1.bn2.bias",
-                             "top_m_0.conv1.weight", "conv_last0.weight", "l0.weight", "l0.bias"}) {
+                             "conv4.conv2.weight", "m0.b1_1.conv3.weight", "m0.b2_plus_1.bn3.weight",
+                             "m0.b3_1.bn2.bias", "top_m_0.conv1.weight", "conv_last0.weight", "l0.weight", "l0.bias"}) {
       const ParameterInfo& p = table.find(part);
       Random random(11);
       std::vector<float> direction(p.elements);

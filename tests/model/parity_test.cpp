@@ -1,13 +1,13 @@
 // The engine against PyTorch: heatmaps, loss, gradients, running statistics and one RMSprop step.
 //
-// Two sets of vectors. `small_vectors` (committed, from make_small_vectors.py) is a small network in float64: it holds the
-// backward pass to rounding error. The paper's network at full size, with weights.pth, weights.pth.tar and vectors.safetensors
-// from PyTorch in float32, lies in the folder SANDGLASS_PARITY_DIR, by default ../shared/parity.
+// Two sets of vectors. `small_vectors` (committed, from make_small_vectors.py) is a small network in float64: it holds
+// the backward pass to rounding error. The paper's network at full size, with weights.pth, weights.pth.tar and
+// vectors.safetensors from PyTorch in float32, lies in the folder SANDGLASS_PARITY_DIR, by default ../shared/parity.
 //
 // Full-size gradients are looser by nature. A rounding error of 1e-7 changes the sign of some of the 40 million
-// pre-activations, and each changed sign changes the gradient. PyTorch 1.13 differs from these vectors of its own by up to
-// 4.9e-3 relative L2 (104 of 167 tensors above 1e-3), without oneDNN by 9.3e-3, in channels_last by 2.1e-2; and the vectors
-// differ from float64 by 5.3e-3. So 1e-2 is the limit here and the number of tensors within 1e-3 is printed.
+// pre-activations, and each changed sign changes the gradient. PyTorch 1.13 differs from these vectors of its own by up
+// to 4.9e-3 relative L2 (104 of 167 tensors above 1e-3), without oneDNN by 9.3e-3, in channels_last by 2.1e-2; and the
+// vectors differ from float64 by 5.3e-3. So 1e-2 is the limit here and the number of tensors within 1e-3 is printed.
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -31,8 +31,10 @@ std::vector<float> values_of(const TensorFile& vectors, const std::string& name)
   return tensor->to_float();
 }
 
-// The vectors' `prefix + name` for every parameter or for every running statistic (the rest is zero), in the engine's order.
-Weights named_values(const NetworkConfig& config, const TensorFile& vectors, const std::string& prefix, bool statistics) {
+// The vectors' `prefix + name` for every parameter or for every running statistic (the rest is zero), in the engine's
+// order.
+Weights named_values(const NetworkConfig& config, const TensorFile& vectors, const std::string& prefix,
+                     bool statistics) {
   const ParameterTable table(config);
   TensorFile named;
   for (const ParameterInfo& p : table.all())
@@ -82,8 +84,8 @@ GradientComparison compare_gradients(const NetworkConfig& config, const std::vec
     double difference = 0;
     for (size_t i = p.offset; i < p.offset + p.elements; ++i)
       difference += (double(got[i]) - expected[i]) * (double(got[i]) - expected[i]);
-    // A bias right before batch norm has a gradient of exactly zero in theory, and rounding noise on both sides. The noise is
-    // measured against the gradient of that batch norm's own shift.
+    // A bias right before batch norm has a gradient of exactly zero in theory, and rounding noise on both sides. The
+    // noise is measured against the gradient of that batch norm's own shift.
     const double scale = p.name == "conv1.bias"        ? norm(table.find("bn1.bias"))
                          : p.name == "conv_last0.bias" ? norm(table.find("bn_end0.bias"))
                                                        : norm(p);
@@ -120,7 +122,8 @@ TEST_P(Parity, SmallNetworkInFloat64) {
       compare_gradients(weights.config, training.gradients(), flat_parameters(weights.config, vectors, "grad."));
   printf("worst gradient %.2e relative L2 (%s)\n", gradients.worst, gradients.worst_name.c_str());
   EXPECT_LE(gradients.worst, 1e-4) << gradients.worst_name;
-  EXPECT_LE(largest_difference(training.weights().statistics, flat_statistics(weights.config, vectors, "running.")), 1e-6);
+  EXPECT_LE(largest_difference(training.weights().statistics, flat_statistics(weights.config, vectors, "running.")),
+            1e-6);
 }
 
 class FullSizeParity : public Parity {
@@ -168,8 +171,8 @@ TEST_P(FullSizeParity, TrainingStep) {
 }
 
 // From PyTorch's own gradients, so that every element counts: the first RMSprop step moves a parameter by
-// rate * g / (0.1 |g| + eps), nearly 10 * rate in g's direction whatever |g|, so that a gradient's rounding noise around zero
-// would decide the direction of a full step.
+// rate * g / (0.1 |g| + eps), nearly 10 * rate in g's direction whatever |g|, so that a gradient's rounding noise
+// around zero would decide the direction of a full step.
 TEST_P(FullSizeParity, RmspropStep) {
   const Weights weights = read_weights(parity_folder() / "weights.pth.tar");
   TrainingNetwork network(*device, {.network = weights.config, .batch = 1}, weights);
