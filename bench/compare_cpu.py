@@ -49,7 +49,7 @@ def main():
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--out")
     options = parser.parse_args()
-    program = os.path.join(options.build, "cli/sandglass")
+    program = os.path.join(options.build, "sandglass")
     rows = []
     for _ in range(options.rounds):
         row = {}

@@ -95,6 +95,10 @@ Image read_image(const std::filesystem::path& path) {
   check(!bytes.empty(), "{}: is empty, expected a JPEG, PNG or BMP picture", name);
   check(is_jpeg(bytes) || is_png(bytes) || is_bmp(bytes), "{}: is not a JPEG, PNG or BMP picture", name);
 
+  const std::vector<JpegSegment> segments = is_jpeg(bytes) ? jpeg_segments(bytes) : std::vector<JpegSegment>{};
+  const std::string fault = jpeg_fault(segments);
+  check(fault.empty(), "{}: has {}; {}", name, fault, kDamaged);
+
   // The header's tables are small; the picture's own limit follows when its size is known.
   decoder_allocation_limit = size_t{1} << 20;
   int width = 0, height = 0, channels = 0;
@@ -106,10 +110,6 @@ Image read_image(const std::filesystem::path& path) {
   check(width > 0 && rows > 0, "{}: is {} x {} pixels, expected at least 1 x 1", name, width, rows);
   check(int64_t{width} * rows <= kMaximumPixels, "{}: is {} x {} pixels, more than {} megapixels; make it smaller",
         name, width, rows, kMaximumPixels / 1'000'000);
-  const std::vector<JpegSegment> segments = is_jpeg(bytes) ? jpeg_segments(bytes) : std::vector<JpegSegment>{};
-  const std::string fault = jpeg_fault(segments);
-  check(fault.empty(), "{}: has {}; {}", name, fault, kDamaged);
-
   // Enough for 8 bytes a pixel (16-bit RGBA), sizes rounded up to a JPEG's blocks, and the growing buffer of packed
   // data.
   decoder_allocation_limit =

@@ -75,6 +75,7 @@ std::string jpeg_fault(const std::vector<JpegSegment>& segments) {
       if (codes > kMaximumCodes)
         return fmt::format("a Huffman table of {} codes, at most {} are legal", codes, kMaximumCodes);
       at += 1 + kLengths + codes;
+      if (at > content.size()) return "a Huffman table that ends beyond its segment";
     }
   }
   return scans > kMaximumScans ? fmt::format("{} scans, at most {} are read", scans, kMaximumScans) : "";

@@ -3,7 +3,6 @@
 #include <array>
 #include <bit>
 #include <cmath>
-#include <cstring>
 #include <fstream>
 
 #include "engine/error.h"
@@ -70,8 +69,8 @@ class DlibReader {
  private:
   void refill() {
     constexpr size_t kChunk = size_t{1} << 18;
-    const size_t kept = buffer_.size() - position_;
-    std::memmove(buffer_.data(), buffer_.data() + position_, kept);
+    buffer_.erase(buffer_.begin(), buffer_.begin() + static_cast<std::ptrdiff_t>(position_));
+    const size_t kept = buffer_.size();
     buffer_.resize(kept + kChunk);
     file_.read(buffer_.data() + kept, kChunk);
     buffer_.resize(kept + static_cast<size_t>(file_.gcount()));

@@ -12,7 +12,7 @@ scripts/install.sh
 step "build"
 cmake --preset cpu -DSANDGLASS_TESTS=OFF >/dev/null
 cmake --build --preset cpu --target sandglass
-sandglass=build/cpu/cli/sandglass
+sandglass=build/cpu/sandglass
 
 out=quickstart
 rm -rf "$out"

@@ -402,8 +402,10 @@ std::string config_help() {
 std::string config_markdown() {
   std::string out = "| key | type | default | range | meaning |\n|---|---|---|---|---|\n";
   for (const ConfigKey& key : config_keys()) {
-    out += fmt::format("| `{}` | {} | `{}` | {} | {} |\n", key.name, type_name(key), value_text(key, {}),
-                       range_text(key), key.help);
+    const std::string range =
+        key.choices.empty() ? range_text(key) : fmt::format("`{}`", fmt::join(key.choices, "`, `"));
+    out +=
+        fmt::format("| `{}` | {} | `{}` | {} | {} |\n", key.name, type_name(key), value_text(key, {}), range, key.help);
   }
   return out;
 }

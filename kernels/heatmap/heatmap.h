@@ -4,9 +4,10 @@
 // For AU k of picture n with intensity I > 0, points (x_i, y_i) in map pixels and pixel (u, v), with
 // d_i^2 = (u - x_i)^2 + (v - y_i)^2 and s the standard deviation:
 //
-//   target[n,v,u,k] = max over its points i with d_i <= cut * I * scale of  I * exp(-d_i^2 / (2 s^2)),   0 where there
-//   is none s = scale * ( I  (sigma_rule intensity) | 0.25 * (6 I + 1)  (fan) | sigma  (fixed) )
-// I <= 0 gives an empty map. Lengths are in pixels of the paper's 64x64 map; `scale` makes them those of another size.
+//   target[n,v,u,k] = max over its points i with d_i <= cut * I * scale of  I * exp(-d_i^2 / (2 s^2))
+//   s = scale * ( I  (sigma_rule intensity) | 0.25 * (6 I + 1)  (fan) | sigma  (fixed) )
+//
+// and 0 where no point is that near. I <= 0 gives an empty map. Lengths are in pixels of the paper's 64x64 map; `scale` makes them those of another size.
 #pragma once
 
 #include "kernels/operation.h"
@@ -32,7 +33,7 @@ struct HeatmapSpec {
 
 /// What the targets of one batch are drawn from.
 struct HeatmapLabels {
-  const float* intensities = nullptr;  ///< [N][K]; below 0: the AU is not coded in this picture
+  const float* intensities = nullptr;  ///< [N][K]; below 0 or NaN: the AU is not coded in this picture
   const float* points = nullptr;  ///< [N][K][points_per_map][2], x and y in map pixels; a point with x = NaN is absent
 };
 

@@ -2,7 +2,8 @@
 //
 // The maximum is the first in row order. Its place is refined by the vertex of the parabola through the maximum and its
 // two neighbours, in x and in y, at most half a pixel; no refinement in a direction where a neighbour is outside the
-// map or the three values are equal. The height is the stored value, not the vertex's, as in the paper.
+// map or the three values are equal or not finite. The height is the stored value, not the vertex's, as in the paper.
+// NaN is never the maximum; a map of nothing but NaN gives (NaN, 0, 0).
 #pragma once
 
 #include "kernels/operation.h"

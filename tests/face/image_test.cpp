@@ -244,6 +244,8 @@ TEST_F(ImageTest, HuffmanTablesWithTooManyCodesAreErrors) {
   ASSERT_NE(table, jpeg.npos);
   for (size_t i = 0; i < 16; ++i) jpeg[table + 5 + i] = '\xFF';
   EXPECT_THAT(read_error(jpeg), HasSubstr("a Huffman table of 4080 codes, at most 256"));
+  jpeg = encoded(".jpg").replace(table, 0, std::string("\xFF\xC4\0\x04\0\0", 6));
+  EXPECT_THAT(read_error(jpeg), HasSubstr("beyond its segment"));
 }
 
 TEST_F(ImageTest, JpegSegmentsAreThoseOfTheFile) {

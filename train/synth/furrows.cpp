@@ -170,12 +170,8 @@ FurrowMap::Sample FurrowMap::at(Float8 x, Float8 y) const {
       clamp((x + select(x < 0, splat(-shift_x_), splat(shift_x_)) - kLeft) * (1 / kTexel), 0, kWidth - 1.01f);
   const Float8 row = clamp((kTop - y - shift_y_) * (1 / kTexel), 0, kHeight - 1.01f);
   const Int8 i = __builtin_convertvector(column, Int8), j = __builtin_convertvector(row, Int8);
-  const Float8 u = column - __builtin_convertvector(i, Float8), v = row - __builtin_convertvector(j, Float8);
-  Float8 a, b, c, d;
-  for (int k = 0; k < kPack; ++k) {
-    const float* top = &height_[static_cast<size_t>(j[k] * kWidth + i[k])];
-    a[k] = top[0], b[k] = top[1], c[k] = top[kWidth], d[k] = top[kWidth + 1];
-  }
+  const Float8 u = column - to_float(i), v = row - to_float(j);
+  const auto [a, b, c, d] = gather_texels(height_.data(), j * kWidth + i, kWidth);
   return {lerp(lerp(a, b, u), lerp(c, d, u), v), lerp(b - a, d - c, v) * (1 / kTexel),
           lerp(a - c, b - d, u) * (1 / kTexel)};
 }

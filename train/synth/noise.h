@@ -10,18 +10,28 @@ namespace sandglass::synth {
 class NoiseTile {
  public:
   static constexpr int kSize = 256;
+  static constexpr int kStride = kSize + 8;  ///< texels from one row to the next: the first eight follow the last again
 
-  explicit NoiseTile(std::vector<float> values) : values_(std::move(values)) {}
-  /// The value at whole texels, wrapped around.
-  float texel(int x, int y) const {
-    return values_[static_cast<size_t>(((y & (kSize - 1)) * kSize) + (x & (kSize - 1)))];
+  /// From kSize x kSize values.
+  explicit NoiseTile(const std::vector<float>& values) : values_(static_cast<size_t>(kStride * (kSize + 1))) {
+    for (int y = 0; y <= kSize; ++y) {
+      for (int x = 0; x < kStride; ++x) {
+        values_[static_cast<size_t>(y * kStride + x)] =
+            values[static_cast<size_t>((y & (kSize - 1)) * kSize + (x & (kSize - 1)))];
+      }
+    }
   }
+  /// Where the texel (x, y), wrapped around, and seven more to the right of it lie, and one row below.
+  const float* from(int x, int y) const { return data() + (y & (kSize - 1)) * kStride + (x & (kSize - 1)); }
+  const float* data() const { return values_.data(); }
+  /// The value at whole texels, wrapped around.
+  float texel(int x, int y) const { return *from(x, y); }
   /// Bilinear; coordinates in texels.
   float at(float x, float y) const {
     const float fx = std::floor(x), fy = std::floor(y), u = x - fx, v = y - fy;
-    const int i = static_cast<int>(fx), j = static_cast<int>(fy);
-    const float top = texel(i, j) + u * (texel(i + 1, j) - texel(i, j));
-    const float bottom = texel(i, j + 1) + u * (texel(i + 1, j + 1) - texel(i, j + 1));
+    const float* texels = from(static_cast<int>(fx), static_cast<int>(fy));
+    const float top = texels[0] + u * (texels[1] - texels[0]);
+    const float bottom = texels[kStride] + u * (texels[kStride + 1] - texels[kStride]);
     return top + v * (bottom - top);
   }
 

@@ -19,14 +19,25 @@ inline Float8 load(const float* from) {
   std::memcpy(&value, from, sizeof value);
   return value;
 }
+inline void store(float* to, Float8 value) { std::memcpy(to, &value, sizeof value); }
+/// get(0) to get(7) side by side.
+template <typename Get>
+Float8 gather(Get&& get) {
+  return Float8{get(0), get(1), get(2), get(3), get(4), get(5), get(6), get(7)};
+}
+inline Float8 to_float(Int8 a) { return __builtin_convertvector(a, Float8); }
+inline constexpr Float8 kLanes = {0, 1, 2, 3, 4, 5, 6, 7};
+
 inline Float8 select(Int8 mask, Float8 yes, Float8 no) { return mask ? yes : no; }
 inline Float8 max(Float8 a, float b) { return select(a > b, a, splat(b)); }
 inline Float8 min(Float8 a, float b) { return select(a < b, a, splat(b)); }
 inline Float8 clamp(Float8 a, float low, float high) { return min(max(a, low), high); }
 inline Float8 abs(Float8 a) { return select(a < 0, -a, a); }
 inline Float8 sqrt(Float8 a) {
-  for (int i = 0; i < kPack; ++i) a[i] = std::sqrt(a[i]);
-  return a;
+  std::array<float, kPack> value;  // as an array: the compiler makes one instruction of the loop
+  store(value.data(), a);
+  for (float& v : value) v = std::sqrt(v);
+  return load(value.data());
 }
 inline bool any(Int8 mask) {
   int joined = 0;
@@ -41,7 +52,7 @@ inline Float8 smoothstep(float low, float high, Float8 x) {
 /// The largest whole numbers not above a, as integers.
 inline Int8 floor_to_int(Float8 a) {
   const Int8 truncated = __builtin_convertvector(a, Int8);
-  return truncated + (__builtin_convertvector(truncated, Float8) > a);
+  return truncated + (to_float(truncated) > a);
 }
 
 /// Eight vectors.
@@ -50,26 +61,64 @@ struct Vec3x8 {
 };
 inline Vec3x8 splat(Vec3 v) { return {splat(v.x), splat(v.y), splat(v.z)}; }
 inline Vec3x8 operator+(Vec3x8 a, Vec3x8 b) { return {a.x + b.x, a.y + b.y, a.z + b.z}; }
+inline Vec3x8 operator-(Vec3x8 a, Vec3x8 b) { return {a.x - b.x, a.y - b.y, a.z - b.z}; }
 inline Vec3x8 operator*(Vec3x8 a, Vec3x8 b) { return {a.x * b.x, a.y * b.y, a.z * b.z}; }
 inline Vec3x8 operator*(Float8 s, Vec3x8 v) { return {s * v.x, s * v.y, s * v.z}; }
 inline Float8 dot(Vec3x8 a, Vec3 b) { return a.x * b.x + a.y * b.y + a.z * b.z; }
+inline Float8 dot(Vec3x8 a, Vec3x8 b) { return a.x * b.x + a.y * b.y + a.z * b.z; }
+inline Vec3x8 cross(Vec3x8 a, Vec3x8 b) {
+  return {a.y * b.z - a.z * b.y, a.z * b.x - a.x * b.z, a.x * b.y - a.y * b.x};
+}
+inline Vec3x8 operator*(const Mat3& m, Vec3x8 v) { return {dot(v, m.rows[0]), dot(v, m.rows[1]), dot(v, m.rows[2])}; }
+inline Vec3x8 select(Int8 mask, Vec3x8 yes, Vec3x8 no) {
+  return {select(mask, yes.x, no.x), select(mask, yes.y, no.y), select(mask, yes.z, no.z)};
+}
+/// Eight vectors that lie one after the other.
+inline Vec3x8 load(const Vec3* from) {
+  return {gather([&](int k) { return from[k].x; }), gather([&](int k) { return from[k].y; }),
+          gather([&](int k) { return from[k].z; })};
+}
 inline Vec3x8 lerp(Vec3x8 a, Vec3x8 b, Float8 t) { return {lerp(a.x, b.x, t), lerp(a.y, b.y, t), lerp(a.z, b.z, t)}; }
 inline Vec3x8 normalized(Vec3x8 v) {
-  const Float8 square = v.x * v.x + v.y * v.y + v.z * v.z;
-  return (1 / sqrt(max(square, 1e-12f))) * v;
+  return (1 / sqrt(max(dot(v, v), 1e-12f))) * v;
+}
+
+/// Rows become columns: rows[i][k] and rows[k][i] change places.
+inline void transpose(std::array<Float8, kPack>& rows) {
+  const auto& [a, b, c, d, e, f, g, h] = rows;
+  const auto low = [](Float8 p, Float8 q) { return __builtin_shufflevector(p, q, 0, 8, 1, 9, 4, 12, 5, 13); };
+  const auto high = [](Float8 p, Float8 q) { return __builtin_shufflevector(p, q, 2, 10, 3, 11, 6, 14, 7, 15); };
+  const auto low_pairs = [](Float8 p, Float8 q) { return __builtin_shufflevector(p, q, 0, 1, 8, 9, 4, 5, 12, 13); };
+  const auto high_pairs = [](Float8 p, Float8 q) { return __builtin_shufflevector(p, q, 2, 3, 10, 11, 6, 7, 14, 15); };
+  const auto low_half = [](Float8 p, Float8 q) { return __builtin_shufflevector(p, q, 0, 1, 2, 3, 8, 9, 10, 11); };
+  const auto high_half = [](Float8 p, Float8 q) { return __builtin_shufflevector(p, q, 4, 5, 6, 7, 12, 13, 14, 15); };
+  const Float8 ab = low(a, b), AB = high(a, b), cd = low(c, d), CD = high(c, d);
+  const Float8 ef = low(e, f), EF = high(e, f), gh = low(g, h), GH = high(g, h);
+  const std::array<Float8, 4> top = {low_pairs(ab, cd), high_pairs(ab, cd), low_pairs(AB, CD), high_pairs(AB, CD)};
+  const std::array<Float8, 4> bottom = {low_pairs(ef, gh), high_pairs(ef, gh), low_pairs(EF, GH), high_pairs(EF, GH)};
+  for (int k = 0; k < 4; ++k) {
+    rows[k] = low_half(top[k], bottom[k]);
+    rows[k + 4] = high_half(top[k], bottom[k]);
+  }
+}
+
+/// The four texels around eight places of a table with rows of `stride`; `at`: the upper left one.
+struct Texels {
+  Float8 a, b, c, d;  ///< upper left, upper right, lower left, lower right
+};
+inline Texels gather_texels(const float* table, Int8 at, int stride) {
+  const std::array<const float*, kPack> from = {table + at[0], table + at[1], table + at[2], table + at[3],
+                                                table + at[4], table + at[5], table + at[6], table + at[7]};
+  return {gather([&](int k) { return from[k][0]; }), gather([&](int k) { return from[k][1]; }),
+          gather([&](int k) { return from[k][stride]; }), gather([&](int k) { return from[k][stride + 1]; })};
 }
 
 /// Bilinear noise at eight places, texels.
 inline Float8 noise_at(const NoiseTile& tile, Float8 x, Float8 y) {
   const Int8 i = floor_to_int(x), j = floor_to_int(y);
-  const Float8 u = x - __builtin_convertvector(i, Float8), v = y - __builtin_convertvector(j, Float8);
-  Float8 a, b, c, d;
-  for (int k = 0; k < kPack; ++k) {
-    a[k] = tile.texel(i[k], j[k]);
-    b[k] = tile.texel(i[k] + 1, j[k]);
-    c[k] = tile.texel(i[k], j[k] + 1);
-    d[k] = tile.texel(i[k] + 1, j[k] + 1);
-  }
+  const auto [a, b, c, d] = gather_texels(tile.data(), (j & (NoiseTile::kSize - 1)) * NoiseTile::kStride +
+                                                           (i & (NoiseTile::kSize - 1)), NoiseTile::kStride);
+  const Float8 u = x - to_float(i), v = y - to_float(j);
   return lerp(lerp(a, b, u), lerp(c, d, u), v);
 }
 

@@ -5,14 +5,13 @@
 namespace sandglass::synth {
 namespace {
 
-// From linear light to sRGB, both 0..1: a fit by roots that vectorises (error at most 0.01, next to black).
-float to_srgb(float linear) {
-  const float root = std::sqrt(std::clamp(linear, 0.0f, 1.0f)), fourth = std::sqrt(root), eighth = std::sqrt(fourth);
-  return std::max(0.0f,
-                  0.662002687f * root + 0.684122060f * fourth - 0.323583601f * eighth - 0.0225411470f * root * root);
+// From linear light to sRGB, both 0..1: a fit by roots (error at most 0.01, next to black).
+Float8 to_srgb(Float8 linear) {
+  const Float8 root = sqrt(clamp(linear, 0, 1)), fourth = sqrt(root), eighth = sqrt(fourth);
+  return max(0.662002687f * root + 0.684122060f * fourth - 0.323583601f * eighth - 0.0225411470f * root * root, 0);
 }
 
-// Gaussian blur with the picture's edge repeated, first along the rows, then along the columns.
+// Gaussian blur with the picture's edge repeated, first along the columns, then along the rows.
 void blur(Radiance& picture, float deviation) {
   const int size = picture.size, reach = static_cast<int>(std::ceil(2.5f * deviation));
   std::vector<float> weights;
@@ -20,25 +19,32 @@ void blur(Radiance& picture, float deviation) {
   for (int i = -reach; i <= reach; ++i)
     weights.push_back(bell(static_cast<float>(i) / deviation)), sum += weights.back();
   for (float& weight : weights) weight /= sum;
-  const auto row = [&](std::vector<Vec3>& pixels, int y) {
-    return &pixels[static_cast<size_t>(std::clamp(y, 0, size - 1) * size)];
-  };
-  std::vector<Vec3> half(picture.pixels.size()), padded(static_cast<size_t>(size + 2 * reach));
-  for (int y = 0; y < size; ++y) {
-    const Vec3* from = row(picture.pixels, y);
-    for (int x = 0; x < size + 2 * reach; ++x)
-      padded[static_cast<size_t>(x)] = from[std::clamp(x - reach, 0, size - 1)];
-    Vec3* to = row(half, y);
-    for (int k = 0; k <= 2 * reach; ++k) {
-      for (int x = 0; x < size; ++x) to[x] += weights[static_cast<size_t>(k)] * padded[static_cast<size_t>(x + k)];
-    }
-  }
-  for (int y = 0; y < size; ++y) {
-    Vec3* to = row(picture.pixels, y);
-    std::fill(to, to + size, Vec3{});
-    for (int k = -reach; k <= reach; ++k) {
-      const Vec3* from = row(half, y + k);
-      for (int x = 0; x < size; ++x) to[x] += weights[static_cast<size_t>(k + reach)] * from[x];
+  // Row y is wanted unblurred until row y + reach is done: the last rows are kept, and the one at work between margins.
+  const size_t margin = static_cast<size_t>(reach), stride = static_cast<size_t>(picture.stride);
+  std::vector<float> kept((margin + 1) * stride), padded(stride + 2 * margin);
+  std::vector<const float*> sources(weights.size());
+  for (int colour = 0; colour < 3; ++colour) {
+    const auto keep = [&](int y) { return &kept[static_cast<size_t>(y) % (margin + 1) * stride]; };
+    for (int y = 0; y < size; ++y) {
+      float* row = picture.row(colour, y);
+      std::copy_n(row, stride, keep(y));
+      for (int k = -reach; k <= reach; ++k) {
+        const int source = std::clamp(y + k, 0, size - 1);
+        sources[static_cast<size_t>(k + reach)] = source <= y ? keep(source) : picture.row(colour, source);
+      }
+      for (size_t x = 0; x < stride; x += kPack) {
+        Float8 value{};
+        for (size_t k = 0; k < weights.size(); ++k) value += weights[k] * load(sources[k] + x);
+        store(&padded[margin + x], value);
+      }
+      const auto first = padded.begin() + reach, last = first + size - 1;
+      std::fill(padded.begin(), first, *first);
+      std::fill_n(last + 1, reach, *last);
+      for (size_t x = 0; x < stride; x += kPack) {
+        Float8 value{};
+        for (size_t k = 0; k < weights.size(); ++k) value += weights[k] * load(&padded[x + k]);
+        store(row + x, value);
+      }
     }
   }
 }
@@ -68,17 +74,22 @@ Background::Background(Random& random, int size) : size_(size) {
   }
 }
 
-Vec3 Background::at(int pixel_x, int pixel_y) const {
-  const float i = static_cast<float>(pixel_x), j = static_cast<float>(pixel_y), scale = 1 / static_cast<float>(size_);
-  const float x = scale * i, y = scale * j;
-  const float cloud = fractal_noise().at(cloud_scale_ * i + cloud_x_, cloud_scale_ * j + cloud_y_);
-  Vec3 colour = std::max(0.1f, 1 + cloud_depth_ * cloud) * lerp(top_, bottom_, y);
+Vec3x8 Background::at(int pixel_x, int pixel_y) const {
+  const Float8 i = static_cast<float>(pixel_x) + kLanes;
+  const float j = static_cast<float>(pixel_y), scale = 1 / static_cast<float>(size_), y = scale * j;
+  const Float8 x = scale * i;
+  const Float8 cloud = noise_at(fractal_noise(), cloud_scale_ * i + cloud_x_, splat(cloud_scale_ * j + cloud_y_));
+  Vec3x8 colour = max(1 + cloud_depth_ * cloud, 0.1f) * splat(lerp(top_, bottom_, y));
   for (const Thing& thing : things_) {
-    const float dx = std::abs(x - thing.x), dy = std::abs(y - thing.y);
-    if (dx > thing.width + thing.softness || dy > thing.height + thing.softness) continue;
-    const float inside = thing.round ? thing.width * (1 - length({dx / thing.width, dy / thing.height, 0}))
-                                     : std::min(thing.width - dx, thing.height - dy);
-    colour = lerp(colour, thing.colour, smoothstep(-thing.softness, thing.softness, inside));
+    const Float8 dx = abs(x - thing.x);
+    const float dy = std::abs(y - thing.y);
+    if (dy > thing.height + thing.softness || !any(dx < thing.width + thing.softness)) continue;
+    const Float8 across = dx * (1 / thing.width);
+    const float along = dy / thing.height;
+    const Float8 from_top = splat(thing.height - dy), from_side = thing.width - dx;
+    const Float8 inside = thing.round ? thing.width * (1 - sqrt(across * across + along * along))
+                                      : select(from_side < from_top, from_side, from_top);
+    colour = lerp(colour, splat(thing.colour), smoothstep(-thing.softness, thing.softness, inside));
   }
   return colour;
 }
@@ -102,27 +113,27 @@ Image develop(Radiance& picture, const PhotoQuality& quality, Random& random) {
   int offset[3][2];
   for (auto& channel : offset)
     channel[0] = static_cast<int>(random.below(256)), channel[1] = static_cast<int>(random.below(256));
-  const size_t row_length = 3 * static_cast<size_t>(size);
-  std::vector<float> row(row_length), row_noise(row_length);
-  const float offset_value = 0.5f * (1 - quality.contrast);
+  const float offset_value = 0.5f * (1 - quality.contrast) + 0.5f / 255;
+  const size_t stride = static_cast<size_t>(picture.stride);
+  std::vector<uint8_t> row(3 * stride);  // by colours
   for (int y = 0; y < size; ++y) {
-    const float* from = &picture.pixels[static_cast<size_t>(y * size)].x;
-    for (size_t i = 0; i < row_length; ++i) row[i] = to_srgb(from[i]);
-    for (int x = 0; x < size; ++x) {
-      float* channels = &row[3 * static_cast<size_t>(x)];
-      const float grey =
-          (1 - quality.saturation) * (0.299f * channels[0] + 0.587f * channels[1] + 0.114f * channels[2]);
+    for (int x = 0; x < size; x += kPack) {
+      std::array<Float8, 3> value;
+      for (int c = 0; c < 3; ++c) value[c] = to_srgb(load(picture.row(c, y) + x));
+      const Float8 grey = (1 - quality.saturation) * (0.299f * value[0] + 0.587f * value[1] + 0.114f * value[2]);
       for (int c = 0; c < 3; ++c) {
-        channels[c] = grey + quality.saturation * channels[c];
-        row_noise[3 * static_cast<size_t>(x) + static_cast<size_t>(c)] =
-            noise.texel(x + offset[c][0], y + offset[c][1]);
+        const Float8 grain = load(noise.from(x + offset[c][0], y + offset[c][1]));
+        const Float8 out = offset_value + quality.contrast * (grey + quality.saturation * value[c]) +
+                           quality.noise * grain;
+        const Int8 rounded = __builtin_convertvector(clamp(255 * out, 0, 255), Int8);
+        using Bytes = uint8_t __attribute__((vector_size(kPack)));
+        const Bytes bytes = __builtin_convertvector(rounded, Bytes);
+        std::memcpy(&row[static_cast<size_t>(c) * stride + static_cast<size_t>(x)], &bytes, sizeof bytes);
       }
     }
+    const uint8_t *red = row.data(), *green = red + stride, *blue = green + stride;
     uint8_t* to = image.at(y, 0);
-    for (size_t i = 0; i < row_length; ++i) {
-      const float value = offset_value + quality.contrast * row[i] + quality.noise * row_noise[i];
-      to[i] = static_cast<uint8_t>(static_cast<int>(255 * std::clamp(value, 0.0f, 1.0f) + 0.5f));
-    }
+    for (int x = 0; x < size; ++x, to += 3) to[0] = red[x], to[1] = green[x], to[2] = blue[x];
   }
   return image;
 }

@@ -5,22 +5,30 @@
 
 #include "engine/random.h"
 #include "face/image.h"
-#include "train/synth/vec.h"
+#include "train/synth/pack.h"
 
 namespace sandglass::synth {
 
-/// A square picture of linear RGB radiances.
+/// A square picture of linear RGB radiances, one plane for each colour. Rows are padded to whole packs.
 struct Radiance {
-  int size = 0;
-  std::vector<Vec3> pixels;
+  int size = 0, stride = 0;  ///< pixels; floats from one row to the next
+  std::array<std::vector<float>, 3> planes;
+
+  explicit Radiance(int size = 0) { resize(size); }
+  void resize(int new_size) {
+    size = new_size;
+    stride = (size + kPack - 1) / kPack * kPack;
+    for (auto& plane : planes) plane.resize(static_cast<size_t>(stride) * static_cast<size_t>(size));
+  }
+  float* row(int colour, int y) { return &planes[static_cast<size_t>(colour)][static_cast<size_t>(y * stride)]; }
 };
 
 /// Walls, windows, shelves and blobs out of focus.
 class Background {
  public:
   Background(Random& random, int size);
-  /// Linear RGB radiance of a pixel.
-  Vec3 at(int x, int y) const;
+  /// Linear RGB radiances of the pixels (x, y) to (x + 7, y).
+  Vec3x8 at(int x, int y) const;
 
  private:
   struct Thing {

@@ -3,18 +3,12 @@
 #include "train/synth/pack.h"
 
 namespace sandglass::synth {
-namespace {
-
-constexpr Float8 kSteps = {0, 1, 2, 3, 4, 5, 6, 7};
-
-}  // namespace
-
 void VisibilityBuffer::clear(int width, int height) {
   width_ = width;
   height_ = height;
-  stride_ = width + kPack;
+  stride_ = (width + 3 * kPack - 1) / (2 * kPack) * (2 * kPack);
   const size_t samples = static_cast<size_t>(stride_) * static_cast<size_t>(height);
-  triangle_.assign(samples, kNothing);
+  triangle_.resize(samples);
   inverse_depth_.assign(samples, 0.0f);
 }
 
@@ -26,32 +20,32 @@ void VisibilityBuffer::draw(std::span<const ScreenVertex> vertices, std::span<co
     // y points down on the screen, so a triangle that faces the viewer has a negative area by this formula.
     const float area = (b.x - a.x) * (c.y - a.y) - (b.y - a.y) * (c.x - a.x);
     if (area == 0 || (area > 0 && !both_sides)) continue;
-    const float left = std::max(std::ceil(std::min({a.x, b.x, c.x})), 0.0f);
-    const float right = std::min(std::floor(std::max({a.x, b.x, c.x})), right_edge);
-    const float top = std::max(std::ceil(std::min({a.y, b.y, c.y})), 0.0f);
-    const float bottom = std::min(std::floor(std::max({a.y, b.y, c.y})), bottom_edge);
+    const float left = std::max(std::ceil(std::min(a.x, std::min(b.x, c.x))), 0.0f);
+    const float right = std::min(std::floor(std::max(a.x, std::max(b.x, c.x))), right_edge);
+    const float top = std::max(std::ceil(std::min(a.y, std::min(b.y, c.y))), 0.0f);
+    const float bottom = std::min(std::floor(std::max(a.y, std::max(b.y, c.y))), bottom_edge);
     if (left > right || top > bottom) continue;
     // Barycentric weights of b and c are linear in x and y; inside, all three weights are >= 0.
     const float scale = 1 / area;
     const float b_dx = (c.y - a.y) * scale, b_dy = -(c.x - a.x) * scale;
     const float c_dx = -(b.y - a.y) * scale, c_dy = (b.x - a.x) * scale;
     const float depth_b = b.inverse_depth - a.inverse_depth, depth_c = c.inverse_depth - a.inverse_depth;
-    const uint32_t number = first_number + static_cast<uint32_t>(k);
-    for (float y = top; y <= bottom; ++y) {
-      for (float x = left; x <= right; x += kPack) {
-        const Float8 dx = x - a.x + kSteps;
-        const float dy = y - a.y;
-        const Float8 weight_b = dx * b_dx + dy * b_dy, weight_c = dx * c_dx + dy * c_dy;
+    const Int8 number = Int8{} + static_cast<int>(first_number + static_cast<uint32_t>(k));
+    const int rows = static_cast<int>(bottom - top) + 1;
+    for (float x = left; x <= right; x += kPack) {
+      const Float8 dx = x - a.x + kLanes, column_b = dx * b_dx, column_c = dx * c_dx;
+      size_t at = index(static_cast<int>(x), static_cast<int>(top));
+      float dy = top - a.y;
+      for (int row = 0; row < rows; ++row, ++dy, at += static_cast<size_t>(stride_)) {
+        const Float8 weight_b = column_b + dy * b_dy, weight_c = column_c + dy * c_dy;
         const Float8 here = a.inverse_depth + weight_b * depth_b + weight_c * depth_c;
-        const size_t at = index(static_cast<int>(x), static_cast<int>(y));
         const Float8 old = load(&inverse_depth_[at]);
         // Samples past the row's end fall into the padding or outside the triangle.
         const Int8 seen = (weight_b >= 0) & (weight_c >= 0) & (weight_b + weight_c <= 1) & (here > old);
-        const Float8 depth = select(seen, here, old);
-        std::memcpy(&inverse_depth_[at], &depth, sizeof depth);
+        store(&inverse_depth_[at], select(seen, here, old));
         Int8 triangle;
         std::memcpy(&triangle, &triangle_[at], sizeof triangle);
-        triangle = seen ? Int8{} + static_cast<int>(number) : triangle;
+        triangle = seen ? number : triangle;
         std::memcpy(&triangle_[at], &triangle, sizeof triangle);
       }
     }

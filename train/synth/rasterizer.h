@@ -29,8 +29,12 @@ class VisibilityBuffer {
 
   int width() const { return width_; }
   int height() const { return height_; }
-  uint32_t triangle(int x, int y) const { return triangle_[index(x, y)]; }
+  uint32_t triangle(int x, int y) const { return inverse_depth(x, y) > 0 ? triangle_[index(x, y)] : kNothing; }
   float inverse_depth(int x, int y) const { return inverse_depth_[index(x, y)]; }
+  /// Row y of both; triangles count only where the inverse depth, 0 where nothing is seen, is greater. Up to the next
+  /// multiple of 2 kPack samples the row may be read, but means nothing past width().
+  const uint32_t* triangles(int y) const { return &triangle_[index(0, y)]; }
+  const float* inverse_depths(int y) const { return &inverse_depth_[index(0, y)]; }
 
  private:
   size_t index(int x, int y) const {
@@ -38,7 +42,7 @@ class VisibilityBuffer {
   }
 
   int width_ = 0, height_ = 0;
-  int stride_ = 0;  // samples from one row to the next: some more than width_, as rows are written in packs
+  int stride_ = 0;  // samples from one row to the next: more than width_, as rows are written and read in packs
   std::vector<uint32_t> triangle_;
   std::vector<float> inverse_depth_;
 };
