@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "engine/random.h"
+#include "kernels/conv/conv.h"
 #include "model/inference_network.h"
 #include "model/training_network.h"
 
@@ -94,6 +95,9 @@ TEST(Weights, NamesTheFirstTensorThatDiffers) {
 
 class Network : public testing::TestWithParam<DeviceKind> {
  protected:
+  void SetUp() override {
+    if (!offers<ConvForward>(*device)) GTEST_SKIP() << device->description() << " has no convolution yet";
+  }
   std::unique_ptr<Device> device = open_device(GetParam());
 };
 

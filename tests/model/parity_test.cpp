@@ -14,6 +14,7 @@
 #include <cstdlib>
 
 #include "engine/safetensors.h"
+#include "kernels/conv/conv.h"
 #include "model/inference_network.h"
 #include "model/training_network.h"
 
@@ -99,6 +100,9 @@ GradientComparison compare_gradients(const NetworkConfig& config, const std::vec
 
 class Parity : public testing::TestWithParam<DeviceKind> {
  protected:
+  void SetUp() override {
+    if (!offers<ConvForward>(*device)) GTEST_SKIP() << device->description() << " has no convolution yet";
+  }
   std::unique_ptr<Device> device = open_device(GetParam());
 };
 
@@ -129,6 +133,8 @@ TEST_P(Parity, SmallNetworkInFloat64) {
 class FullSizeParity : public Parity {
  protected:
   void SetUp() override {
+    Parity::SetUp();
+    if (IsSkipped()) return;
     const auto path = parity_folder() / "vectors.safetensors";
     if (!std::filesystem::exists(path)) GTEST_SKIP() << "no " << path << " (set SANDGLASS_PARITY_DIR)";
     vectors = read_safetensors(path);

@@ -1,0 +1,117 @@
+#include "engine/device_cuda.h"
+
+#include <algorithm>
+
+#include "engine/cuda_check.h"
+#include "engine/error.h"
+
+namespace sandglass {
+namespace {
+
+cudaStream_t cuda_stream(Stream stream) { return static_cast<cudaStream_t>(stream.handle); }
+
+// 13000 is version 13.0.
+std::string version_text(int version) { return fmt::format("{}.{}", version / 1000, version % 1000 / 10); }
+
+int driver_version() {
+  int version = 0;
+  CUDA_CHECK(cudaDriverGetVersion(&version));
+  return version;
+}
+
+class CudaDevice final : public Device {
+ public:
+  CudaDevice() {
+    CUDA_CHECK(cudaSetDevice(0));
+    CUDA_CHECK(cudaGetDeviceProperties(&properties_, 0));
+  }
+
+  DeviceKind kind() const override { return DeviceKind::cuda; }
+
+  std::string description() const override {
+    int runtime = 0;
+    CUDA_CHECK(cudaRuntimeGetVersion(&runtime));
+    return fmt::format("{}, compute capability {}.{}, {} multiprocessors, {} MiB, CUDA {} (driver for up to {})",
+                       properties_.name, properties_.major, properties_.minor, properties_.multiProcessorCount,
+                       properties_.totalGlobalMem >> 20, version_text(runtime), version_text(driver_version()));
+  }
+
+  void* allocate(size_t bytes) override {
+    void* memory = nullptr;
+    const cudaError_t result = cudaMalloc(&memory, std::max<size_t>(bytes, 1));
+    if (result == cudaErrorMemoryAllocation) {
+      cudaGetLastError();
+      size_t free = 0, total = 0;
+      CUDA_CHECK(cudaMemGetInfo(&free, &total));
+      fail(
+          "the cuda device ({}) could not allocate {} MiB of memory: {} of its {} MiB are free; choose a smaller batch",
+          properties_.name, bytes >> 20, free >> 20, total >> 20);
+    }
+    check_cuda(result, "cudaMalloc(&memory, bytes)", __FILE__, __LINE__);
+    return memory;
+  }
+
+  // Its result is that of kernels that failed before it; the next call that can throw reports that one too.
+  void free(void* memory) noexcept override { cudaFree(memory); }
+
+  void copy_to_device(void* to, const void* from, size_t bytes, Stream stream) override {
+    CUDA_CHECK(cudaMemcpyAsync(to, from, bytes, cudaMemcpyHostToDevice, cuda_stream(stream)));
+  }
+  void copy_to_host(void* to, const void* from, size_t bytes, Stream stream) override {
+    CUDA_CHECK(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToHost, cuda_stream(stream)));
+  }
+  void copy(void* to, const void* from, size_t bytes, Stream stream) override {
+    CUDA_CHECK(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToDevice, cuda_stream(stream)));
+  }
+  void fill(void* memory, uint8_t byte, size_t bytes, Stream stream) override {
+    CUDA_CHECK(cudaMemsetAsync(memory, byte, bytes, cuda_stream(stream)));
+  }
+  void synchronize(Stream stream) override { CUDA_CHECK(cudaStreamSynchronize(cuda_stream(stream))); }
+
+  TensorDesc activation(Shape shape) const override { return nhwc(shape); }
+  // A pixel's channels fill 16 bytes, so that the first convolution reads them at once.
+  TensorDesc picture(Shape shape) const override { return {shape, DataType::float32, (shape.c + 3) / 4 * 4}; }
+
+ private:
+  cudaDeviceProp properties_{};
+};
+
+std::string find_why_cuda_is_unavailable() {
+  int devices = 0, driver = 0;
+  const cudaError_t counted = cudaGetDeviceCount(&devices);
+  cudaGetLastError();
+  if (cudaDriverGetVersion(&driver) != cudaSuccess || driver == 0) return "there is no NVIDIA driver on this machine";
+  if (counted == cudaErrorInsufficientDriver)
+    return fmt::format("the NVIDIA driver supports CUDA up to {}, this build needs {}: update the driver",
+                       version_text(driver), version_text(CUDART_VERSION));
+  if (counted == cudaErrorNoDevice || (counted == cudaSuccess && devices == 0))
+    return "there is no NVIDIA GPU, or CUDA_VISIBLE_DEVICES hides it";
+  if (counted != cudaSuccess)
+    return fmt::format("cudaGetDeviceCount failed: {}: {}", cudaGetErrorName(counted), cudaGetErrorString(counted));
+  const auto probed = static_cast<cudaError_t>(probe_cuda_architecture());
+  if (probed == cudaSuccess) return "";
+  if (probed != cudaErrorNoKernelImageForDevice && probed != cudaErrorUnsupportedPtxVersion)
+    return fmt::format("the GPU does not answer: {}: {}", cudaGetErrorName(probed), cudaGetErrorString(probed));
+  cudaDeviceProp properties{};
+  if (cudaGetDeviceProperties(&properties, 0) != cudaSuccess) return "the GPU's properties cannot be read";
+  return fmt::format(
+      "the GPU ({}) has compute capability {}.{}, this build has code for {}: configure with "
+      "-DCMAKE_CUDA_ARCHITECTURES={}{}",
+      properties.name, properties.major, properties.minor, SANDGLASS_CUDA_ARCHITECTURES, properties.major,
+      properties.minor);
+}
+
+}  // namespace
+
+std::unique_ptr<Device> open_cuda_device() {
+  const std::string reason = why_cuda_is_unavailable();
+  check(reason.empty(), "cannot open the cuda device: {}", reason);
+  return std::make_unique<CudaDevice>();
+}
+
+std::string why_cuda_is_unavailable() {
+  static const std::string reason = find_why_cuda_is_unavailable();
+  return reason;
+}
+
+}  // namespace sandglass

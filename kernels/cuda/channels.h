@@ -1,0 +1,44 @@
+// A few neighbouring channels of a pixel in registers, moved by one memory access.
+#pragma once
+
+#include "kernels/cuda/target.h"
+
+namespace sandglass::inline SANDGLASS_TARGET {
+
+template <int kWidth>
+struct Channels {
+  float v[kWidth];
+};
+
+/// From a feature map; the address is a multiple of kWidth floats.
+template <int kWidth>
+__device__ __forceinline__ Channels<kWidth> load(const float* address) {
+  if constexpr (kWidth == 4) {
+    const float4 all = *reinterpret_cast<const float4*>(address);
+    return {{all.x, all.y, all.z, all.w}};
+  } else {
+    return {{*address}};
+  }
+}
+
+template <int kWidth>
+__device__ __forceinline__ void store(float* address, const Channels<kWidth>& channels) {
+  if constexpr (kWidth == 4)
+    *reinterpret_cast<float4*>(address) = make_float4(channels.v[0], channels.v[1], channels.v[2], channels.v[3]);
+  else
+    *address = channels.v[0];
+}
+
+/// From a per-channel array at any address of a float.
+template <int kWidth>
+__device__ __forceinline__ Channels<kWidth> load_coefficients(const float* address) {
+  Channels<kWidth> result;
+#pragma unroll
+  for (int i = 0; i < kWidth; ++i) result.v[i] = address[i];
+  return result;
+}
+
+/// max(0, v) that lets NaN through, so that a diverged run is noticed.
+__device__ __forceinline__ float relu(float v) { return 0.0f > v ? 0.0f : v; }
+
+}  // namespace sandglass::inline SANDGLASS_TARGET

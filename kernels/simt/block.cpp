@@ -1,0 +1,241 @@
+#include "kernels/simt/block.h"
+
+#include <algorithm>
+#include <memory>
+#include <utility>
+
+#include "engine/error.h"
+#include "kernels/simt/cuda_language.h"
+
+thread_local constinit uint3 threadIdx{};
+thread_local constinit uint3 blockIdx{};
+thread_local constinit dim3 blockDim{};
+thread_local constinit dim3 gridDim{};
+
+namespace sandglass::simt {
+namespace {
+
+thread_local Block* running_block = nullptr;
+
+// Kept from launch to launch, because a stack costs more than most blocks of CUDA threads.
+struct Fibers {
+  std::vector<std::unique_ptr<Fiber>> all;
+  std::vector<Fiber*> idle;
+};
+thread_local Fibers fibers;
+
+std::string to_text(const uint3& index) { return fmt::format("({}, {}, {})", index.x, index.y, index.z); }
+
+std::string to_text(const CallSite& site) {
+  const std::string file = site.file;
+  return fmt::format("{}:{}", file.substr(file.find_last_of('/') + 1), site.line);
+}
+
+}  // namespace
+
+Block* Block::running() { return running_block; }
+
+Block::Block(const Launch& launch, const std::function<void()>& body)
+    : launch_(launch),
+      body_(body),
+      order_(thread_order()),
+      random_(order_.seed),
+      threads_(launch.block.x * launch.block.y * launch.block.z),
+      shared_(launch.shared_bytes) {}
+
+void Block::run(const uint3& index) {
+  index_ = index;
+  shared_.clear();
+  std::vector<Thread*> all;
+  for (unsigned i = 0; i < threads_.size(); ++i) {
+    const dim3& size = launch_.block;
+    threads_[i] = Thread();
+    threads_[i].number = static_cast<int>(i);
+    threads_[i].index = {i % size.x, i / size.x % size.y, i / size.x / size.y};
+    all.push_back(&threads_[i]);
+  }
+  ready_.clear();
+  at_barrier_.clear();
+  returned_ = 0;
+  make_ready(std::move(all));
+  running_block = this;
+  blockIdx = index_;
+  blockDim = launch_.block;
+  gridDim = launch_.grid;
+  run_threads();
+  running_block = nullptr;
+  if (error_) {
+    // The other threads are never finished: their fibers begin anew. Kernels own nothing that would need unwinding.
+    fibers = {};
+    std::rethrow_exception(std::exchange(error_, nullptr));
+  }
+  report_deadlock();
+  const std::string damage = shared_.find_damage();
+  check(damage.empty(), "kernel '{}', block {}: wrote outside of {}; AddressSanitizer names the thread", launch_.kernel,
+        to_text(index_), damage);
+}
+
+void Block::run_threads() {
+  while (!error_) {
+    Thread* const thread = handed_over_ ? std::exchange(handed_over_, nullptr) : next();
+    if (!thread) return;
+    if (!thread->fiber) {
+      if (fibers.idle.empty()) {
+        fibers.all.push_back(std::make_unique<Fiber>(&Block::work));
+        fibers.idle.push_back(fibers.all.back().get());
+      }
+      thread->fiber = fibers.idle.back();
+      fibers.idle.pop_back();
+    }
+    enter(*thread);
+    thread->fiber->resume();
+  }
+  handed_over_ = nullptr;
+}
+
+// What each fiber does: runs a CUDA thread to its end, then the next one if that has not started yet, so that a kernel
+// whose threads never wait needs one fiber and no switch.
+void Block::work() {
+  for (;;) {
+    Block& block = *running_block;
+    Thread& thread = *block.current_;
+    Fiber* const fiber = thread.fiber;
+    try {
+      block.body_();
+      thread.returned = true;
+      thread.fiber = nullptr;
+      ++block.returned_;
+      block.finish_collective_if_complete(thread.warp(), 1u << thread.lane());
+    } catch (const Error& error) {
+      try {
+        block.fail_at(thread, error.what());
+      } catch (...) {
+        block.error_ = std::current_exception();
+      }
+    } catch (...) {
+      block.error_ = std::current_exception();
+    }
+    Thread* const following = block.error_ ? nullptr : block.next();
+    if (following && !following->fiber) {
+      following->fiber = fiber;
+      block.enter(*following);
+    } else {
+      block.handed_over_ = following;
+      fibers.idle.push_back(fiber);
+      fiber->suspend();
+    }
+  }
+}
+
+void Block::enter(Thread& thread) {
+  current_ = &thread;
+  threadIdx = thread.index;
+}
+
+Thread* Block::next() {
+  if (ready_.empty()) return nullptr;
+  if (order_.order == Order::random)
+    std::swap(ready_.front(), ready_[random_.below(static_cast<uint32_t>(ready_.size()))]);
+  Thread* const thread = ready_.front();
+  ready_.pop_front();
+  return thread;
+}
+
+void Block::make_ready(std::vector<Thread*> threads) {
+  std::sort(threads.begin(), threads.end(), [&](const Thread* a, const Thread* b) {
+    return order_.order == Order::reverse ? a->number > b->number : a->number < b->number;
+  });
+  for (Thread* thread : threads) thread->waits_in = nullptr;
+  ready_.insert(ready_.end(), threads.begin(), threads.end());
+}
+
+void Block::wait(const char* what, CallSite site) {
+  current_->waits_in = what;
+  current_->waits_at = site;
+}
+
+void Block::barrier(CallSite site) {
+  Thread& self = *current_;
+  wait("__syncthreads", site);
+  at_barrier_.push_back(&self);
+  if (at_barrier_.size() == threads_.size()) {
+    for (const Thread* other : at_barrier_)
+      if (!(other->waits_at == site))
+        fail("waits in __syncthreads ({}) while thread {} waits in another one ({})", to_text(site),
+             to_text(other->index), to_text(other->waits_at));
+    make_ready(std::exchange(at_barrier_, {}));
+  }
+  self.fiber->suspend();
+}
+
+void Block::collective(const Exchange& exchange, CallSite site) {
+  Thread& self = *current_;
+  check(exchange.mask >> self.lane() & 1, "lane {} calls {} ({}) with the mask {:#010x}, which leaves it out",
+        self.lane(), exchange.name, to_text(site), exchange.mask);
+  wait(exchange.name, site);
+  self.exchange = exchange;
+  finish_collective_if_complete(self.warp(), exchange.mask);
+  self.fiber->suspend();
+}
+
+// Looks at the collectives of the warp that any lane of `lanes` takes part in.
+void Block::finish_collective_if_complete(int warp, unsigned lanes) {
+  Thread* const first = &threads_[static_cast<size_t>(warp) * kWarpSize];
+  const int count = std::min<int>(kWarpSize, static_cast<int>(threads_.size()) - warp * kWarpSize);
+  const auto waits = [&](const Thread& thread) { return thread.waits_in && thread.waits_in == thread.exchange.name; };
+  for (int i = 0; i < count; ++i) {
+    Thread& leader = first[i];
+    const unsigned mask = leader.exchange.mask;
+    if (!waits(leader) || !(mask & lanes)) continue;
+    std::vector<Thread*> members;
+    bool complete = true;
+    for (int j = 0; j < count; ++j) {
+      Thread& other = first[j];
+      if (!(mask >> j & 1) || other.returned) continue;
+      if (!waits(other)) {
+        complete = false;
+        continue;
+      }
+      if (other.exchange.mask != mask || !(other.waits_at == leader.waits_at))
+        fail("lane {} is in {} ({}) with the mask {:#010x} while lane {} is in {} ({}) with the mask {:#010x}", i,
+             leader.waits_in, to_text(leader.waits_at), mask, j, other.waits_in, to_text(other.waits_at),
+             other.exchange.mask);
+      members.push_back(&other);
+    }
+    if (!complete) continue;
+    uint64_t votes = 0;
+    for (const Thread* member : members) votes |= uint64_t{member->exchange.value != 0} << member->lane();
+    for (Thread* member : members) {
+      Exchange& exchange = member->exchange;
+      const int source = exchange.source_lane;
+      if (source >= 0 && (source >= count || !(mask >> source & 1) || first[source].returned))
+        fail("lane {} takes the value of lane {} in {} ({}), which does not take part (mask {:#010x})", member->lane(),
+             source, exchange.name, to_text(member->waits_at), mask);
+      exchange.result = source >= 0 ? first[source].exchange.value : votes;
+    }
+    make_ready(std::move(members));
+  }
+}
+
+std::string Block::where(const Thread& thread) const {
+  return fmt::format("kernel '{}', block {}, thread {}", launch_.kernel, to_text(index_), to_text(thread.index));
+}
+
+void Block::fail_at(const Thread& thread, const std::string& what) const { fail("{}: {}", where(thread), what); }
+
+// Nobody can run: if not all have returned, some wait for others that never come.
+void Block::report_deadlock() const {
+  if (returned_ == static_cast<int>(threads_.size())) return;
+  const auto waiting = std::find_if(threads_.begin(), threads_.end(), [](const Thread& t) { return t.waits_in; });
+  const auto missing = std::find_if(threads_.begin(), threads_.end(), [&](const Thread& t) {
+    return t.returned || t.waits_in != waiting->waits_in || !(t.waits_at == waiting->waits_at);
+  });
+  const std::string where = fmt::format("waits in {} ({})", waiting->waits_in, to_text(waiting->waits_at));
+  if (missing == threads_.end()) fail_at(*waiting, where + " for lanes that do not come");
+  fail_at(*waiting, fmt::format("{} for thread {}, which {}", where, to_text(missing->index),
+                                missing->returned
+                                    ? "has returned"
+                                    : fmt::format("waits in {} ({})", missing->waits_in, to_text(missing->waits_at))));
+}
+
+}  // namespace sandglass::simt

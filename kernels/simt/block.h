@@ -1,0 +1,80 @@
+// A block of CUDA threads and how the emulator runs it: each CUDA thread is a fiber that goes on until it must wait for
+// others, and one scheduler chooses who is next.
+#pragma once
+
+#include <deque>
+#include <exception>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "engine/random.h"
+#include "kernels/simt/fiber.h"
+#include "kernels/simt/launch.h"
+#include "kernels/simt/shared_memory.h"
+#include "kernels/simt/thread_order.h"
+#include "kernels/simt/warp.h"
+
+namespace sandglass::simt {
+
+/// One CUDA thread of the block.
+struct Thread {
+  int number = 0;  ///< x + y * blockDim.x + z * blockDim.x * blockDim.y
+  uint3 index{};
+  Fiber* fiber = nullptr;  ///< null before it starts and after it returned
+  bool returned = false;
+  const char* waits_in = nullptr;  ///< "__syncthreads", ...; null while it can run
+  CallSite waits_at;
+  Exchange exchange;  ///< what it brings to the warp collective it is in
+
+  int warp() const { return number / kWarpSize; }
+  int lane() const { return number % kWarpSize; }
+};
+
+class Block {
+ public:
+  Block(const Launch& launch, const std::function<void()>& body);
+  /// Runs all threads of the block to their end. Throws Error for the first that breaks a rule.
+  void run(const uint3& index);
+
+  /// The block whose thread calls; null outside of kernels.
+  static Block* running();
+
+  // For the running CUDA thread:
+  void barrier(CallSite site);
+  /// Waits until all lanes of `mask` that have not returned are here; the exchange's result is then complete.
+  void collective(const Exchange& exchange, CallSite site);
+  Thread& thread() { return *current_; }
+  SharedMemory& shared_memory() { return shared_; }
+  /// "kernel 'peak', block (0, 0, 1), thread (3, 0, 0)"
+  std::string where() const { return where(*current_); }
+
+ private:
+  static void work();
+  void run_threads();
+  void enter(Thread& thread);
+  Thread* next();
+  // They have what they waited for.
+  void make_ready(std::vector<Thread*> threads);
+  void wait(const char* what, CallSite site);
+  void finish_collective_if_complete(int warp, unsigned mask);
+  std::string where(const Thread& thread) const;
+  [[noreturn]] void fail_at(const Thread& thread, const std::string& what) const;
+  void report_deadlock() const;
+
+  const Launch& launch_;
+  const std::function<void()>& body_;
+  const ThreadOrder order_;
+  Random random_;
+  uint3 index_{};
+  std::vector<Thread> threads_;
+  std::deque<Thread*> ready_;  // unstarted threads, or such that have what they waited for
+  std::vector<Thread*> at_barrier_;
+  int returned_ = 0;
+  Thread* current_ = nullptr;
+  Thread* handed_over_ = nullptr;  // taken from ready_ by a fiber that cannot run it itself
+  std::exception_ptr error_;
+  SharedMemory shared_;
+};
+
+}  // namespace sandglass::simt

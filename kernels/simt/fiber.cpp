@@ -1,0 +1,101 @@
+#include "kernels/simt/fiber.h"
+
+#include <sys/mman.h>
+
+#include <cstdint>
+
+#include "engine/error.h"
+
+#ifndef __x86_64__
+#error \
+    "the simt device switches between CUDA threads by x86-64 assembly; build with SANDGLASS_SIMT=OFF on this processor"
+#endif
+
+#if defined(__SANITIZE_ADDRESS__)
+#include <sanitizer/asan_interface.h>
+#include <sanitizer/common_interface_defs.h>
+#else
+#define __sanitizer_start_switch_fiber(fake_stack, stack, bytes)
+#define __sanitizer_finish_switch_fiber(fake_stack, stack, bytes)
+#define __asan_unpoison_memory_region(address, bytes)
+#endif
+
+// void sandglass_switch_stack(void** save, void* stack_pointer): pushes the registers that a function must preserve,
+// stores the stack pointer in *save, and goes on where the other stack did the same.
+asm(R"(
+.text
+.globl sandglass_switch_stack
+.type sandglass_switch_stack, @function
+sandglass_switch_stack:
+  pushq %rbp
+  pushq %rbx
+  pushq %r12
+  pushq %r13
+  pushq %r14
+  pushq %r15
+  movq %rsp, (%rdi)
+  movq %rsi, %rsp
+  popq %r15
+  popq %r14
+  popq %r13
+  popq %r12
+  popq %rbx
+  popq %rbp
+  ret
+.size sandglass_switch_stack, .-sandglass_switch_stack
+)");
+extern "C" void sandglass_switch_stack(void** save, void* stack_pointer);
+
+namespace sandglass::simt {
+namespace {
+
+constexpr size_t kPage = 4096;
+constexpr size_t kStackBytes = 128 * 1024;  // AddressSanitizer's frames and a formatted error message fit
+constexpr int kSavedRegisters = 6;
+
+thread_local Fiber* started = nullptr;
+
+}  // namespace
+
+Fiber::Fiber(Entry entry) : entry_(entry) {
+  void* const memory =
+      mmap(nullptr, kPage + kStackBytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  check(memory != MAP_FAILED, "the simt device could not allocate {} KiB for the stack of a CUDA thread",
+        kStackBytes >> 10);
+  mprotect(memory, kPage, PROT_NONE);
+  stack_ = static_cast<std::byte*>(memory) + kPage;
+  // As if start() had been interrupted before its first instruction: registers, then where to go on. A function begins
+  // with its stack pointer 8 bytes off a multiple of 16.
+  auto* top = reinterpret_cast<void**>(stack_ + kStackBytes) - 1;
+  *--top = reinterpret_cast<void*>(&Fiber::start);
+  for (int i = 0; i < kSavedRegisters; ++i) *--top = nullptr;
+  stack_pointer_ = top;
+}
+
+Fiber::~Fiber() {
+  __asan_unpoison_memory_region(stack_, kStackBytes);
+  munmap(stack_ - kPage, kPage + kStackBytes);
+}
+
+void Fiber::start() {
+  Fiber& self = *started;
+  __sanitizer_finish_switch_fiber(nullptr, &self.resumer_stack_, &self.resumer_stack_bytes_);
+  self.entry_();
+}
+
+void Fiber::resume() {
+  [[maybe_unused]] void* fake_stack = nullptr;
+  started = this;
+  __sanitizer_start_switch_fiber(&fake_stack, stack_, kStackBytes);
+  sandglass_switch_stack(&resumer_stack_pointer_, stack_pointer_);
+  __sanitizer_finish_switch_fiber(fake_stack, nullptr, nullptr);
+}
+
+void Fiber::suspend() {
+  [[maybe_unused]] void* fake_stack = nullptr;
+  __sanitizer_start_switch_fiber(&fake_stack, resumer_stack_, resumer_stack_bytes_);
+  sandglass_switch_stack(&stack_pointer_, resumer_stack_pointer_);
+  __sanitizer_finish_switch_fiber(fake_stack, &resumer_stack_, &resumer_stack_bytes_);
+}
+
+}  // namespace sandglass::simt

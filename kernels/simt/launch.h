@@ -1,0 +1,27 @@
+// Launching a kernel on the emulator.
+#pragma once
+
+#include <cstddef>
+#include <functional>
+
+#include "kernels/simt/vector_types.h"
+
+namespace sandglass::simt {
+
+/// What a block of an sm_80 or sm_90 GPU may have at most.
+constexpr unsigned kMaxThreads = 1024;
+constexpr size_t kMaxStaticShared = 48 * 1024;
+constexpr size_t kMaxShared = 227 * 1024;  ///< of sm_90, static and dynamic together; sm_80 has 163 KB
+
+struct Launch {
+  const char* kernel = nullptr;  ///< its name, for reports
+  dim3 grid, block;
+  size_t shared_bytes = 0;  ///< dynamic shared memory
+};
+
+/// Runs all threads of all blocks, block after block; `thread` calls the kernel. Throws Error that names kernel, block
+/// and thread if the launch is over the limits, the kernel breaks a rule of CUDA that the emulator watches, or it wrote
+/// outside of device memory.
+void run(const Launch& launch, const std::function<void()>& thread);
+
+}  // namespace sandglass::simt

@@ -1,0 +1,43 @@
+#include "kernels/simt/shared_memory.h"
+
+#include "engine/error.h"
+#include "kernels/simt/block.h"
+#include "kernels/simt/launch.h"
+
+namespace sandglass::simt {
+
+void* SharedMemory::array(const void* tag, const char* name, size_t bytes) {
+  for (Array& array : arrays_)
+    if (array.tag == tag) return array.memory.data();
+  static_bytes_ += bytes;
+  check(static_bytes_ <= kMaxStaticShared, "'{}' makes it {} bytes of static shared memory, at most {} are possible",
+        name, static_bytes_, kMaxStaticShared);
+  check(static_bytes_ + dynamic_.bytes() <= kMaxShared,
+        "'{}' makes it {} bytes of static and dynamic shared memory, at most {} are possible", name,
+        static_bytes_ + dynamic_.bytes(), kMaxShared);
+  return arrays_.emplace_back(tag, name, bytes).memory.data();
+}
+
+void SharedMemory::clear() {
+  for (Array& array : arrays_) array.memory.clear();
+  dynamic_.clear();
+}
+
+std::string SharedMemory::find_damage() {
+  const auto report = [](const std::string& name, GuardedMemory& memory) {
+    const std::string damage = memory.repair();
+    return damage.empty() ? damage : fmt::format("{} ({} bytes): {}", name, memory.bytes(), damage);
+  };
+  for (Array& array : arrays_)
+    if (std::string damage = report(fmt::format("shared array '{}'", array.name), array.memory); !damage.empty())
+      return damage;
+  return report("dynamic shared memory", dynamic_);
+}
+
+void* shared_array(const void* tag, const char* name, size_t bytes) {
+  return Block::running()->shared_memory().array(tag, name, bytes);
+}
+
+void* dynamic_shared_memory() { return Block::running()->shared_memory().dynamic(); }
+
+}  // namespace sandglass::simt
