@@ -1,0 +1,46 @@
+// The subcommands of `sandglass`, one file each: they turn flags into options of the libraries and results into text.
+#pragma once
+
+#include <CLI/CLI.hpp>
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "train/config.h"
+
+namespace sandglass {
+
+/// A subcommand that has been added to the program: its flags, and what runs when it was chosen. `run` returns the exit
+/// code (0 good, 1 something failed and has been said) or throws.
+struct Command {
+  CLI::App* app;
+  std::function<int()> run;
+};
+
+Command add_info(CLI::App& program);
+Command add_synth(CLI::App& program);
+Command add_train(CLI::App& program);
+Command add_eval(CLI::App& program);
+Command add_infer(CLI::App& program);
+Command add_convert(CLI::App& program);
+Command add_bench(CLI::App& program);
+
+/// Checks that add nothing to the help's description of a flag, so that type_name alone says what it takes.
+template <typename Number>
+CLI::Validator within(Number low, Number high) {
+  return CLI::Range(low, high).description("");
+}
+CLI::Validator one_of(const std::vector<std::string>& choices);
+
+/// Flags that several commands share.
+void add_device(CLI::App& app, std::string& device);
+struct ConfigFlags {
+  std::string file;                   ///< TOML; empty: none
+  std::vector<std::string> settings;  ///< key=value
+  TrainingConfig read() const;
+};
+void add_config(CLI::App& app, ConfigFlags& flags);
+
+}  // namespace sandglass

@@ -1,0 +1,50 @@
+#include <fmt/format.h>
+
+#include "cli/commands.h"
+#include "engine/error.h"
+#include "face/au_points.h"
+#include "model/weights.h"
+
+namespace sandglass {
+namespace {
+
+struct ConvertFlags {
+  std::filesystem::path in, out;
+  std::vector<std::string> aus;
+  int input_size = 0;
+};
+
+int convert(const ConvertFlags& flags) {
+  check(flags.out.extension() == ".safetensors",
+        "{}: weights are written as .safetensors only (PyTorch reads them with safetensors.torch.load_file)",
+        flags.out.string());
+  Weights weights = read_weights(flags.in);
+  if (!flags.aus.empty()) {
+    check(flags.aus.size() == weights.aus.size(), "--aus names {} Action Units, but {} has {} heatmaps",
+          flags.aus.size(), flags.in.string(), weights.aus.size());
+    for (size_t k = 0; k < weights.aus.size(); ++k) weights.aus[k] = normalise_au_name(flags.aus[k]);
+  }
+  if (flags.input_size > 0) weights.config.input_size = flags.input_size;
+  weights.config.check();
+  write_weights(flags.out, weights);
+  return 0;
+}
+
+}  // namespace
+
+Command add_convert(CLI::App& program) {
+  CLI::App* app = program.add_subcommand("convert", "Write weights as .safetensors, from PyTorch's .pth or .pth.tar");
+  auto flags = std::make_shared<ConvertFlags>();
+  app->add_option("IN", flags->in, "weights in any format that Sandglass reads")->type_name("")->required();
+  app->add_option("OUT", flags->out, "the .safetensors file to write")->type_name("")->required();
+  app->add_option("--aus", flags->aus, "names of the heatmaps' Action Units, where IN does not say them")
+      ->type_name("AU06,AU10,...")
+      ->delimiter(',')
+      ->allow_extra_args(false);
+  app->add_option("--input-size", flags->input_size, "pixels of the network's input, where IN does not say it")
+      ->type_name("PIXELS")
+      ->check(within(8, 4096));
+  return {app, [flags] { return convert(*flags); }};
+}
+
+}  // namespace sandglass

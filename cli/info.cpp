@@ -1,0 +1,155 @@
+#include <fmt/ranges.h>
+#include <omp.h>
+#include <toml++/impl/version.h>
+#include <zipconf.h>
+#include <CLI/Version.hpp>
+#include <oneapi/dnnl/dnnl.hpp>
+
+#include <cstdlib>
+#include <iostream>
+#include <nlohmann/json.hpp>
+
+#include "cli/build_info.h"
+#include "cli/network_flags.h"
+#include "engine/error.h"
+#include "face/detector.h"
+#include "model/inference_network.h"
+#include "model/training_network.h"
+#ifdef SANDGLASS_DLIB
+#include <dlib/revision.h>
+#endif
+
+namespace sandglass {
+namespace {
+
+struct InfoFlags {
+  std::filesystem::path file;
+  bool tensors = false, plan = false;
+  NetworkFlags network;
+};
+
+void print_program() {
+  fmt::print("sandglass {}{}\n", kVersion, *kCommit ? fmt::format(" ({})", kCommit) : "");
+  fmt::print("built with {}, {}{}{}\n\n", kCompiler, kBuildType,
+             kNative ? ", for this kind of processor" : ", for any processor",
+             *kSanitizers ? fmt::format(", sanitizers {}", kSanitizers) : "");
+  fmt::print("devices\n");
+  for (const DeviceKind kind : {DeviceKind::cpu, DeviceKind::cuda, DeviceKind::simt}) {
+    const std::string reason = why_unavailable(kind);
+    fmt::print("  {:<6}{}\n", name_of(kind), reason.empty() ? open_device(kind)->description() : "not here: " + reason);
+  }
+
+  fmt::print("\nlibraries\n");
+  const dnnl_version_t* onednn = dnnl_version();
+  const auto print = [](const char* library, const std::string& version) {
+    fmt::print("  {:<16}{}\n", library, version);
+  };
+  print("oneDNN", fmt::format("{}.{}.{}", onednn->major, onednn->minor, onednn->patch));
+#ifdef SANDGLASS_DLIB
+  print("dlib", fmt::format("{}.{}", DLIB_MAJOR_VERSION, DLIB_MINOR_VERSION));
+#else
+  print("dlib", "left out of this build: faces are not found, landmarks must be given");
+#endif
+  print("libzip", LIBZIP_VERSION);
+  print("{fmt}", fmt::format("{}.{}.{}", FMT_VERSION / 10000, FMT_VERSION / 100 % 100, FMT_VERSION % 100));
+  print("JSON for C++",
+        fmt::format("{}.{}.{}", NLOHMANN_JSON_VERSION_MAJOR, NLOHMANN_JSON_VERSION_MINOR, NLOHMANN_JSON_VERSION_PATCH));
+  print("toml++", fmt::format("{}.{}.{}", TOML_LIB_MAJOR, TOML_LIB_MINOR, TOML_LIB_PATCH));
+  print("CLI11", CLI11_VERSION);
+  print("OpenMP", fmt::format("{}, up to {} threads", _OPENMP, omp_get_max_threads()));
+
+  fmt::print("\nlandmark model\n  ");
+  try {
+    const FaceDetector detector;
+    fmt::print("found; pictures without given landmarks can be read\n");
+  } catch (const Error& error) {
+    fmt::print("{}\n", error.what());
+  }
+}
+
+void print_network(const TensorFile& file, const std::string& source) {
+  const Weights weights = from_tensors(file, source);
+  const NetworkConfig& config = weights.config;
+  fmt::print("  heatmap network: width {}, depth {}, input {} x {}, {} parameters\n", config.width, config.depth,
+             config.input_size, config.input_size, ParameterTable(config).parameter_count());
+  fmt::print("  heatmaps: {} ({} x {})\n", fmt::join(weights.aus, ", "), config.map_size(), config.map_size());
+  const auto run = file.metadata.find("sandglass.run");
+  if (run == file.metadata.end()) return;
+  const nlohmann::json position = nlohmann::json::parse(run->second, nullptr, false);
+  if (position.is_object() && position.contains("step"))
+    fmt::print("  checkpoint of a training run after step {}\n", position["step"].dump());
+}
+
+void print_file(const InfoFlags& flags) {
+  const TensorFile file = read_tensor_file(flags.file);
+  size_t bytes = 0;
+  for (const HostTensor& tensor : file.tensors) bytes += tensor.bytes.size();
+  fmt::print("{}\n  {} tensors, {:.1f} MiB\n", flags.file.string(), file.tensors.size(),
+             static_cast<double>(bytes) / (1 << 20));
+  try {
+    print_network(file, "this file");
+  } catch (const Error& error) {  // other files of tensors are welcome here, too
+    fmt::print("  not the weights of a heatmap network ({})\n", error.what());
+  }
+  for (const auto& [key, value] : file.metadata) {
+    if (key.starts_with("sandglass.")) continue;
+    const size_t line = std::min(value.find('\n'), size_t{100});
+    fmt::print("  {}: {}{}\n", in_quotes(key), value.substr(0, line), value.size() > line ? " ..." : "");
+  }
+  if (!flags.tensors) return;
+  for (const HostTensor& tensor : file.tensors)
+    fmt::print("  {:<40} {:<9} [{}]\n", tensor.name, name_of(tensor.type), fmt::join(tensor.shape, ", "));
+}
+
+void print_plan(const NetworkFlags& flags) {
+  const TrainingConfig config = flags.config.read();
+  const int batch = flags.batch_size(config);
+  const auto device = open_device(flags.device);
+  const Weights weights = initial_weights(config.network(), config.aus, config.seed);
+  fmt::print("{}, width {}, depth {}, input {} x {}, {} heatmaps, batch {}, on {}\n", flags.mode, config.width,
+             config.depth, config.input_size, config.input_size, config.aus.size(), batch, name_of(device->kind()));
+  const auto print = [](const auto& network) {
+    fmt::print("{}device memory in all, parameters included: {:.1f} MiB\n", network.plan().report(),
+               static_cast<double>(network.device_bytes()) / (1 << 20));
+  };
+  if (flags.training()) {
+    print(TrainingNetwork(*device, training_options(config, batch), weights));
+  } else {
+    print(InferenceNetwork(*device, weights, batch, pixel_bytes(config, batch)));
+  }
+}
+
+int info(const InfoFlags& flags) {
+  if (flags.plan) {
+    print_plan(flags.network);
+  } else if (!flags.file.empty()) {
+    print_file(flags);
+  } else {
+    print_program();
+  }
+  return 0;
+}
+
+}  // namespace
+
+Command add_info(CLI::App& program) {
+  CLI::App* app =
+      program.add_subcommand("info", "Show devices and libraries, what is in a file of weights, or a memory plan");
+  auto flags = std::make_shared<InfoFlags>();
+  CLI::Option* file =
+      app->add_option("FILE", flags->file, "weights or a checkpoint (.safetensors, .pth, .pth.tar): show what it holds")
+          ->type_name("");
+  app->add_flag("--tensors", flags->tensors, "list its tensors, too")->needs(file);
+  CLI::Option* plan =
+      app->add_flag("--plan", flags->plan, "show where each buffer of a network lies in memory, and when it is in use")
+          ->excludes(file);
+  app->add_option("--mode", flags->network.mode, "of --plan: infer or train")
+      ->type_name("infer|train")
+      ->check(one_of({"infer", "train"}))
+      ->capture_default_str();
+  add_network(*app, flags->network);
+  for (const char* name : {"--mode", "--batch", "--device", "--config", "--set"}) app->get_option(name)->needs(plan);
+  return {app, [flags] { return info(*flags); }};
+}
+
+}  // namespace sandglass

@@ -1,0 +1,108 @@
+// sandglass: the program. Exit codes: 0 good; 1 an error, said in one line on stderr; 2 wrong usage.
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <iostream>
+#include <new>
+
+#include "cli/build_info.h"
+#include "cli/commands.h"
+#include "engine/error.h"
+
+namespace sandglass {
+namespace {
+
+constexpr int kGood = 0, kError = 1, kWrongUsage = 2;
+
+// Threads that wait for the others of a parallel loop spin, by default for milliseconds. Where loading pictures and
+// finding faces runs beside the network on the same cores, and on machines with other work, they take the time from
+// those that they wait for. The OpenMP library reads this setting before main.
+void restart_with_short_waits(char** arguments) {
+  if (std::getenv("OMP_WAIT_POLICY") || std::getenv("GOMP_SPINCOUNT")) return;
+  setenv("OMP_WAIT_POLICY", "passive", 0);
+  execv("/proc/self/exe", arguments);  // does not return; without /proc it does, and the threads spin
+}
+
+std::string one_line(std::string text) {
+  while (!text.empty() && (text.back() == '\n' || text.back() == '.')) text.pop_back();
+  for (char& letter : text) {
+    if (letter == '\n' || letter == '\r') letter = ' ';
+  }
+  return text;
+}
+
+int report(const std::string& what) {
+  std::cout.flush();
+  fmt::print(stderr, "sandglass: error: {}\n", one_line(what));
+  return kError;
+}
+
+// CLI11's messages, in our words where its own are hard to read.
+std::string message_of(const CLI::ParseError& error) {
+  const std::string what = error.what();
+  const std::string name = what.substr(0, what.find(':')), rest = what.substr(std::min(name.size() + 2, what.size()));
+  if (dynamic_cast<const CLI::ArgumentMismatch*>(&error)) return fmt::format("{} needs a value", name);
+  if (dynamic_cast<const CLI::ExtrasError*>(&error)) return fmt::format("unexpected argument {}", rest);
+  return what;
+}
+
+int report_usage(const std::string& what, const std::string& command) {
+  fmt::print(stderr, "sandglass: error: {} (see 'sandglass {}--help')\n", one_line(what),
+             command.empty() ? "" : command + " ");
+  return kWrongUsage;
+}
+
+int run(int count, char** arguments) {
+  CLI::App program(
+      "Sandglass trains and runs heatmap networks that read the intensity of facial Action Units, and where in the "
+      "face "
+      "they show.",
+      "sandglass");
+  program.set_version_flag("--version", fmt::format("sandglass {}", kVersion));
+  program.get_formatter()->column_width(36);
+  const std::vector<Command> commands{add_info(program),  add_synth(program),   add_train(program), add_eval(program),
+                                      add_infer(program), add_convert(program), add_bench(program)};
+  program.footer("'sandglass COMMAND --help' lists a command's flags. Exit codes: 0 good, 1 error, 2 wrong usage.");
+
+  std::vector<std::string> names;
+  for (const Command& command : commands) names.push_back(command.app->get_name());
+  const std::string first = count > 1 ? arguments[1] : "";
+  const bool named = std::find(names.begin(), names.end(), first) != names.end();
+  if (first.empty())
+    return report_usage(fmt::format("no command given; the commands are {}", fmt::join(names, ", ")), "");
+  if (!named && first[0] != '-')
+    return report_usage(fmt::format("unknown command '{}'; the commands are {}", first, fmt::join(names, ", ")), "");
+  try {
+    program.parse(count, arguments);
+  } catch (const CLI::Success& asked) {  // --help, --version
+    return program.exit(asked);
+  } catch (const CLI::ParseError& error) {
+    return report_usage(message_of(error), named ? first : "");
+  }
+  for (const Command& command : commands) {
+    if (!command.app->parsed()) continue;
+    const int code = command.run();
+    std::cout.flush();
+    check(std::cout.good(), "the output could not be written to standard output");
+    return code;
+  }
+  return report_usage("no command given", "");
+}
+
+}  // namespace
+}  // namespace sandglass
+
+int main(int count, char** arguments) {
+  sandglass::restart_with_short_waits(arguments);
+  try {
+    return sandglass::run(count, arguments);
+  } catch (const std::bad_alloc&) {
+    return sandglass::report("not enough memory");
+  } catch (const std::exception& error) {
+    return sandglass::report(error.what());
+  } catch (...) {
+    return sandglass::report("an unknown error");
+  }
+}

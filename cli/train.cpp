@@ -1,0 +1,41 @@
+#include <unistd.h>
+
+#include <iostream>
+
+#include "cli/commands.h"
+#include "train/training.h"
+
+namespace sandglass {
+
+Command add_train(CLI::App& program) {
+  CLI::App* app = program.add_subcommand("train", "Train a network on a manifest of labelled faces");
+  struct Flags {
+    TrainingOptions options;
+    std::string validation;
+    ConfigFlags config;
+  };
+  auto flags = std::make_shared<Flags>();
+  TrainingOptions& options = flags->options;
+  app->add_option("--train", options.train, "manifest of the training pictures")->type_name("MANIFEST")->required();
+  app->add_option("--val", flags->validation, "manifest of the pictures that choose the best weights")
+      ->type_name("MANIFEST");
+  app->add_option("--out", options.run_dir, "folder for weights, checkpoint, metrics and curve")
+      ->type_name("RUN_DIR")
+      ->required();
+  add_config(*app, flags->config);
+  add_device(*app, options.device);
+  app->add_flag("--resume", options.resume, "go on with the run in RUN_DIR");
+  app->footer("Settings (keys of FILE.toml and of --set) with their defaults:\n" + config_help());
+  return {app, [flags] {
+            TrainingOptions& options = flags->options;
+            if (!flags->validation.empty()) options.validation = flags->validation;
+            if (!flags->config.file.empty()) options.config = flags->config.file;
+            options.settings = flags->config.settings;
+            options.live = isatty(STDOUT_FILENO) != 0;
+            const TrainingResult result = train(options, std::cout);
+            if (result.validation) std::cout << to_table(*result.validation);
+            return 0;
+          }};
+}
+
+}  // namespace sandglass

@@ -1,0 +1,153 @@
+#include "infer/canvas.h"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+
+#include "engine/error.h"
+#include "infer/glyphs.h"
+
+#define STB_IMAGE_RESIZE_STATIC
+#define STB_IMAGE_RESIZE_IMPLEMENTATION
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wunused-function"
+#include <stb/stb_image_resize.h>
+#pragma GCC diagnostic pop
+
+namespace sandglass {
+namespace {
+
+float distance(Point point, const Segment& segment) {
+  const float dx = segment.to.x - segment.from.x, dy = segment.to.y - segment.from.y;
+  const float px = point.x - segment.from.x, py = point.y - segment.from.y;
+  const float length = dx * dx + dy * dy;
+  const float along = length > 0 ? std::clamp((px * dx + py * dy) / length, 0.0f, 1.0f) : 0.0f;
+  return std::hypot(px - along * dx, py - along * dy);
+}
+
+// The whole numbers from floor(low) to ceil(high) that are pixels; none where a bound is not a number.
+struct PixelRange {
+  int begin = 0, end = 0;
+  PixelRange(float low, float high, int size) {
+    if (!(low <= high)) return;
+    begin = static_cast<int>(std::clamp(std::floor(low), 0.0f, static_cast<float>(size)));
+    end = static_cast<int>(std::clamp(std::ceil(high) + 1, 0.0f, static_cast<float>(size)));
+  }
+};
+
+}  // namespace
+
+Canvas::Canvas(int height, int width, Colour background) : image_(height, width) {
+  fill(-0.5f, -0.5f, static_cast<float>(width) - 0.5f, static_cast<float>(height) - 0.5f, background);
+}
+
+void Canvas::blend(int y, int x, Colour colour, float share) {
+  uint8_t* pixel = image_.at(y, x);
+  const float values[3] = {colour.red, colour.green, colour.blue};
+  for (int c = 0; c < 3; ++c)
+    pixel[c] = static_cast<uint8_t>(std::clamp(pixel[c] + (values[c] - pixel[c]) * share + 0.5f, 0.0f, 255.0f));
+}
+
+void Canvas::stroke(std::span<const Segment> segments, float width, Colour colour, float opacity) {
+  if (segments.empty()) return;
+  float left = segments[0].from.x, right = left, top = segments[0].from.y, bottom = top;
+  for (const Segment& segment : segments) {
+    for (const Point point : {segment.from, segment.to}) {
+      left = std::min(left, point.x);
+      right = std::max(right, point.x);
+      top = std::min(top, point.y);
+      bottom = std::max(bottom, point.y);
+    }
+  }
+  const float reach = width / 2 + 0.5f;
+  const PixelRange rows(top - reach, bottom + reach, image_.height), columns(left - reach, right + reach, image_.width);
+  for (int y = rows.begin; y < rows.end; ++y) {
+    for (int x = columns.begin; x < columns.end; ++x) {
+      float nearest = reach;
+      for (const Segment& segment : segments)
+        nearest = std::min(nearest, distance({static_cast<float>(x), static_cast<float>(y)}, segment));
+      if (nearest < reach) blend(y, x, colour, opacity * std::min(reach - nearest, 1.0f));
+    }
+  }
+}
+
+void Canvas::dot(Point centre, float diameter, Colour colour, float opacity) {
+  const Segment segment{centre, centre};
+  stroke({&segment, 1}, diameter, colour, opacity);
+}
+
+void Canvas::fill(float left, float top, float right, float bottom, Colour colour, float opacity) {
+  const PixelRange rows(top - 0.5f, bottom + 0.5f, image_.height), columns(left - 0.5f, right + 0.5f, image_.width);
+  const auto share = [](float low, float high, int pixel) {
+    const float centre = static_cast<float>(pixel);
+    return std::clamp(std::min(high, centre + 0.5f) - std::max(low, centre - 0.5f), 0.0f, 1.0f);
+  };
+  for (int y = rows.begin; y < rows.end; ++y) {
+    for (int x = columns.begin; x < columns.end; ++x)
+      blend(y, x, colour, opacity * share(top, bottom, y) * share(left, right, x));
+  }
+}
+
+void Canvas::frame(float left, float top, float right, float bottom, float width, Colour colour, float opacity) {
+  const Point a{left, top}, b{right, top}, c{right, bottom}, d{left, bottom};
+  // One side at a time: a shape is tested pixel by pixel within its bounds.
+  for (const Segment side : {Segment{a, b}, Segment{b, c}, Segment{c, d}, Segment{d, a}})
+    stroke({&side, 1}, width, colour, opacity);
+}
+
+void Canvas::paste(const Image& picture, int left, int top) {
+  const int first = std::max(0, -left), last = std::min(picture.width, image_.width - left);
+  if (first >= last) return;
+  for (int y = std::max(0, -top); y < std::min(picture.height, image_.height - top); ++y)
+    std::copy_n(picture.at(y, first), static_cast<size_t>(last - first) * 3, image_.at(top + y, left + first));
+}
+
+void Canvas::text(Point origin, float height, std::string_view text, Colour colour) {
+  const float unit = height / kGlyphHeight;
+  std::vector<Segment> segments;
+  for (const char letter : text) {
+    const Glyph& glyph = glyph_of(letter);
+    segments.clear();
+    for (const Segment& s : glyph.segments) {
+      segments.push_back({{origin.x + s.from.x * unit, origin.y + s.from.y * unit},
+                          {origin.x + s.to.x * unit, origin.y + s.to.y * unit}});
+    }
+    stroke(segments, std::max(1.2f, kGlyphWeight * unit), colour);
+    origin.x += glyph.advance * unit;
+  }
+}
+
+float Canvas::text_width(float height, std::string_view text) {
+  float width = 0;
+  for (const char letter : text) width += glyph_of(letter).advance * height / kGlyphHeight;
+  return width;
+}
+
+Colour heat_colour(float t) {
+  static constexpr std::array<Colour, 10> kInferno{{{0, 0, 4},
+                                                    {27, 12, 66},
+                                                    {75, 12, 107},
+                                                    {120, 28, 109},
+                                                    {165, 44, 96},
+                                                    {207, 68, 70},
+                                                    {237, 105, 37},
+                                                    {251, 154, 6},
+                                                    {247, 208, 60},
+                                                    {252, 255, 164}}};
+  const float place = std::clamp(t, 0.0f, 1.0f) * (kInferno.size() - 1);
+  const size_t first = std::min(static_cast<size_t>(place), kInferno.size() - 2);
+  const float share = place - static_cast<float>(first);
+  const Colour &a = kInferno[first], &b = kInferno[first + 1];
+  return {a.red + (b.red - a.red) * share, a.green + (b.green - a.green) * share, a.blue + (b.blue - a.blue) * share};
+}
+
+Image scaled(const Image& picture, int height, int width) {
+  Image result(height, width);
+  const int good =
+      stbir_resize_uint8(picture.rgb.data(), picture.width, picture.height, 0, result.rgb.data(), width, height, 0, 3);
+  check(good != 0, "a picture of {} x {} pixels could not be scaled to {} x {}: not enough memory", picture.width,
+        picture.height, width, height);
+  return result;
+}
+
+}  // namespace sandglass

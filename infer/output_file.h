@@ -1,0 +1,44 @@
+// Files that are written piece by piece and appear at once: for results that are too long to hold in memory.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <string_view>
+
+namespace sandglass {
+
+/// A file under a temporary name in the folder of `path`. commit() gives it its name; until then `path` keeps whatever
+/// it held. Without commit() nothing remains. Errors name `path`.
+class OutputFile {
+ public:
+  /// Throws Error if the folder is missing or cannot be written to.
+  explicit OutputFile(std::filesystem::path path);
+  ~OutputFile();
+  OutputFile(const OutputFile&) = delete;
+  OutputFile& operator=(const OutputFile&) = delete;
+
+  /// Appends bytes. Throws Error, for example when the disk is full.
+  void append(std::string_view bytes);
+  /// Appends all that `other` holds so far.
+  void append(OutputFile& other);
+  uint64_t size() const { return size_; }
+
+  /// Flushes to the disk and renames. Nothing may be appended afterwards.
+  void commit();
+
+  const std::filesystem::path& path() const { return path_; }
+
+ private:
+  void flush();
+  void write_all(std::string_view bytes);
+  [[noreturn]] void fail_with(int reason) const;
+
+  std::filesystem::path path_;
+  std::string temporary_;
+  std::string buffer_;
+  int descriptor_ = -1;
+  uint64_t size_ = 0;
+};
+
+}  // namespace sandglass

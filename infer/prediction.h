@@ -1,0 +1,44 @@
+// What inference says about pictures.
+#pragma once
+
+#include <algorithm>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "face/image.h"
+#include "face/registration.h"
+
+namespace sandglass {
+
+/// One Action Unit of one face: height and place of its heatmap's maximum.
+struct AuPrediction {
+  float height = 0;     ///< as the network says it; finite
+  Point in_registered;  ///< pixels of the registered face, sub-pixel
+  Point in_picture;     ///< pixels of the picture, (0, 0) being the centre of the top left one; may lie outside it
+
+  /// The height clamped to 0-5.
+  float intensity() const { return std::clamp(height, 0.0f, 5.0f) + 0.0f; }  // + 0: no negative zero
+};
+
+/// One face of a picture.
+struct FacePrediction {
+  float left = 0, top = 0, right = 0, bottom = 0;  ///< box in picture pixels; of given landmarks their bounds
+  std::optional<float> confidence;                 ///< the detector's (face/detector.h); nothing without detection
+  std::optional<Landmarks> landmarks;              ///< picture pixels; nothing if the picture was a registered face
+  Affine to_registered;                            ///< picture pixels to registered pixels
+  std::vector<AuPrediction> aus;                   ///< as Weights::aus
+  std::vector<float> heatmaps;                     ///< [K][H][W] if they were asked for
+};
+
+/// One input.
+struct PicturePrediction {
+  std::filesystem::path path;         ///< as the user gave it, or found in a folder
+  std::string error;                  ///< why it could not be read; then there are no faces
+  int height = 0, width = 0;          ///< pixels
+  std::vector<FacePrediction> faces;  ///< largest first, or as the landmarks were given; none is no error
+  Image image;                        ///< the picture itself if it was asked for
+};
+
+}  // namespace sandglass
