@@ -265,13 +265,13 @@ void write_manifest(const std::filesystem::path& path, const Manifest& manifest)
   std::string out = "image,subject";
   for (const std::string& au : manifest.aus) out += "," + au;
   for (const char axis : landmarks ? std::string_view("xy") : std::string_view()) {
-    for (size_t i = 0; i < kLandmarkCount; ++i) out += "," + landmark_column(axis, i);
+    for (size_t i = 0; i < kLandmarkCount; ++i) out += fmt::format(",{}", landmark_column(axis, i));
   }
   out += "\n";
   for (const ManifestRow& row : manifest.rows) {
     check(row.intensities.size() == manifest.aus.size(), "{}: picture '{}' has {} intensities for {} AUs",
           path.string(), row.image, row.intensities.size(), manifest.aus.size());
-    out += csv_field(row.image) + "," + csv_field(row.subject);
+    out += fmt::format("{},{}", csv_field(row.image), csv_field(row.subject));
     for (const float intensity : row.intensities) out += intensity < 0 ? "," : fmt::format(",{}", intensity);
     for (float Point::*axis : {&Point::x, &Point::y}) {
       for (size_t i = 0; landmarks && i < kLandmarkCount; ++i) {

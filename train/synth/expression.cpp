@@ -103,25 +103,41 @@ LidEdges lid_edges(const HeadShape& shape, const Expression& expression, float s
 std::vector<Vec3> express(const NeutralHead& head, const HeadShape& shape,
                           const std::array<float, kActionUnits>& mobility, const Expression& expression) {
   const HeadGrid& grid = head_grid();
-  using Movements = std::array<Vec3, kActionUnits>;
-  static const std::vector<Movements> movements = [&] {
-    std::vector<Movements> all(grid.points.size());
-    for (size_t i = 0; i < all.size(); ++i) {
-      for (int k = 0; k < kActionUnits; ++k) all[i][k] = movement(ActionUnit(k), grid.points[i]);
+  // What each unit moves, as plain numbers (three to a point), between the first and the last point that it reaches.
+  struct Reach {
+    size_t first = 0;
+    std::vector<float> shift;
+  };
+  static const std::array<Reach, kActionUnits> reaches = [&] {
+    constexpr float kNothing = 1e-7f;  // mm: less than the last bit of a position
+    std::array<Reach, kActionUnits> all;
+    for (int k = 0; k < kActionUnits; ++k) {
+      std::vector<float> shift;
+      for (const GridPoint& point : grid.points) {
+        const Vec3 moved = point.front == 0 ? Vec3{} : movement(ActionUnit(k), point);
+        shift.insert(shift.end(), {moved.x, moved.y, moved.z});
+      }
+      const auto felt = [](float value) { return std::abs(value) > kNothing; };
+      const auto first = std::find_if(shift.begin(), shift.end(), felt);
+      const auto last = std::find_if(shift.rbegin(), std::make_reverse_iterator(first), felt).base();
+      all[k] = {static_cast<size_t>(first - shift.begin()), {first, last}};
     }
     return all;
   }();
-  Movements left{}, right{};  // weights, in x only
+  static const std::vector<float> right_side = [&] {  // 0 on the left, 1 on the right; three to a point
+    std::vector<float> sides;
+    for (const GridPoint& point : grid.points) sides.insert(sides.end(), 3, smoothstep(-10, 10, point.x));
+    return sides;
+  }();
+  std::vector<Vec3> positions = head.positions;
   for (int k = 0; k < kActionUnits; ++k) {
     const float weight = mobility[k] * expression.intensity[k] / 5;
-    left[k].x = weight * (1 - expression.asymmetry[k]);
-    right[k].x = weight * (1 + expression.asymmetry[k]);
-  }
-  std::vector<Vec3> positions = head.positions;
-  for (size_t i = 0; i < positions.size(); ++i) {
-    if (grid.points[i].front == 0) continue;
-    const float side = smoothstep(-10, 10, grid.points[i].x);
-    for (int k = 0; k < kActionUnits; ++k) positions[i] += lerp(left[k].x, right[k].x, side) * movements[i][k];
+    if (weight == 0) continue;
+    const float left = weight * (1 - expression.asymmetry[k]), right = weight * (1 + expression.asymmetry[k]);
+    const auto& [first, shift] = reaches[k];
+    float* coordinates = &positions[0].x + first;
+    const float* side = &right_side[first];
+    for (size_t i = 0; i < shift.size(); ++i) coordinates[i] += lerp(left, right, side[i]) * shift[i];
   }
   // The lids: their edges open, the skin above and below folds, and all of it lies on the eyeball.
   constexpr float kUpperReach = 15, kLowerReach = 12;  // mm from the edge over which the skin gives way

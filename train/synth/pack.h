@@ -79,9 +79,7 @@ inline Vec3x8 load(const Vec3* from) {
           gather([&](int k) { return from[k].z; })};
 }
 inline Vec3x8 lerp(Vec3x8 a, Vec3x8 b, Float8 t) { return {lerp(a.x, b.x, t), lerp(a.y, b.y, t), lerp(a.z, b.z, t)}; }
-inline Vec3x8 normalized(Vec3x8 v) {
-  return (1 / sqrt(max(dot(v, v), 1e-12f))) * v;
-}
+inline Vec3x8 normalized(Vec3x8 v) { return (1 / sqrt(max(dot(v, v), 1e-12f))) * v; }
 
 /// Rows become columns: rows[i][k] and rows[k][i] change places.
 inline void transpose(std::array<Float8, kPack>& rows) {
@@ -116,8 +114,9 @@ inline Texels gather_texels(const float* table, Int8 at, int stride) {
 /// Bilinear noise at eight places, texels.
 inline Float8 noise_at(const NoiseTile& tile, Float8 x, Float8 y) {
   const Int8 i = floor_to_int(x), j = floor_to_int(y);
-  const auto [a, b, c, d] = gather_texels(tile.data(), (j & (NoiseTile::kSize - 1)) * NoiseTile::kStride +
-                                                           (i & (NoiseTile::kSize - 1)), NoiseTile::kStride);
+  const auto [a, b, c, d] =
+      gather_texels(tile.data(), (j & (NoiseTile::kSize - 1)) * NoiseTile::kStride + (i & (NoiseTile::kSize - 1)),
+                    NoiseTile::kStride);
   const Float8 u = x - to_float(i), v = y - to_float(j);
   return lerp(lerp(a, b, u), lerp(c, d, u), v);
 }

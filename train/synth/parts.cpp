@@ -2,6 +2,8 @@
 
 #include <numbers>
 
+#include "train/synth/pack.h"
+
 namespace sandglass::synth {
 namespace {
 
@@ -55,104 +57,103 @@ bool slit_open(const HeadGrid& grid, int upper_row, int column) {
                                        : std::abs(std::abs(point.x) - kEyeX) < kEyeHalfLength;
 }
 
-// The rows next to (row, column) on the surface: across a closed slit it goes on after the twin row.
-struct Neighbours {
-  int up, down;
-};
-Neighbours neighbours(const HeadGrid& grid, int row, int column) {
-  Neighbours rows{std::max(row - 1, 0), std::min(row + 1, grid.rows - 1)};
-  for (int upper : {grid.eye_upper, grid.mouth_upper}) {
-    if (row == upper) rows.down = slit_open(grid, upper, column) ? row : row + 2;
-    if (row == upper + 1) rows.up = slit_open(grid, upper, column) ? row : row - 2;
+// Two triangles for each quad of `step` rows and columns that is `wanted(row, column)`.
+template <typename Wanted>
+std::vector<Triangle> grid_triangles(int step, Wanted&& wanted) {
+  const HeadGrid& grid = head_grid();
+  std::vector<Triangle> triangles;
+  for (int row = 0; row + step < grid.rows; row += step) {
+    for (int column = 0; column + step < grid.columns; column += step) {
+      if (!wanted(row, column)) continue;
+      const auto corner = [&](int r, int c) {
+        return static_cast<uint32_t>(grid.index(row + r * step, column + c * step));
+      };
+      triangles.push_back({corner(1, 0), corner(1, 1), corner(0, 1)});
+      triangles.push_back({corner(1, 0), corner(0, 1), corner(0, 0)});
+    }
   }
-  return rows;
+  return triangles;
 }
 
 // Skin: the grid without the quads over the slits and behind the ears' far side, which no picture shows.
 const std::vector<Triangle>& skin_triangles() {
-  static const std::vector<Triangle> all = [] {
+  static const std::vector<Triangle> all = grid_triangles(1, [](int row, int column) {
     const HeadGrid& grid = head_grid();
-    std::vector<Triangle> triangles;
-    for (int row = 0; row + 1 < grid.rows; ++row) {
-      if (row == grid.eye_upper || row == grid.mouth_upper) continue;
-      for (int column = 0; column + 1 < grid.columns; ++column) {
-        if (std::abs(grid.points[grid.index(row, column)].angle) > 2.3f) continue;
-        const auto corner = [&](int r, int c) { return static_cast<uint32_t>(grid.index(row + r, column + c)); };
-        triangles.push_back({corner(1, 0), corner(1, 1), corner(0, 1)});
-        triangles.push_back({corner(1, 0), corner(0, 1), corner(0, 0)});
-      }
-    }
-    return triangles;
-  }();
+    return row != grid.eye_upper && row != grid.mouth_upper &&
+           std::abs(grid.points[grid.index(row, column)].angle) <= 2.3f;
+  });
   return all;
 }
 
 }  // namespace
 
 const std::vector<Triangle>& coarse_skin_triangles() {
-  static const std::vector<Triangle> all = [] {
-    const HeadGrid& grid = head_grid();
-    constexpr int kStep = 2;
-    std::vector<Triangle> triangles;
-    for (int row = 0; row + kStep < grid.rows; row += kStep) {
-      for (int column = 0; column + kStep < grid.columns; column += kStep) {
-        const auto corner = [&](int r, int c) {
-          return static_cast<uint32_t>(grid.index(row + r * kStep, column + c * kStep));
-        };
-        triangles.push_back({corner(1, 0), corner(1, 1), corner(0, 1)});
-        triangles.push_back({corner(1, 0), corner(0, 1), corner(0, 0)});
-      }
-    }
-    return triangles;
-  }();
+  static const std::vector<Triangle> all = grid_triangles(2, [](int, int) { return true; });
   return all;
 }
 
 namespace {
 
-// How much light a point of the skin loses because it lies in a hollow: the surface `reach` points away on both sides
-// stands over its tangent plane by the returned part of the distance.
-float hollow(const std::vector<Vec3>& positions, const HeadGrid& grid, int row, int column, Vec3 normal, int reach) {
-  const auto at = [&](int r, int c) {
-    return positions[grid.index(std::clamp(r, 0, grid.rows - 1), std::clamp(c, 0, grid.columns - 1))];
-  };
-  const Vec3 here = at(row, column);
-  float sum = 0;
-  const std::array<std::array<Vec3, 2>, 2> pairs = {
-      {{at(row - reach, column), at(row + reach, column)}, {at(row, column - reach), at(row, column + reach)}}};
-  for (const auto& [a, b] : pairs) {
-    const float rise = dot(a - here, normal) + dot(b - here, normal);
-    sum += std::clamp(rise / std::max(length(a - b), 1.0f), -0.4f, 0.8f);
+// The grid's positions by coordinate. Rows go on past both ends with the end's value, so that packs may reach out.
+class GridPlanes {
+ public:
+  explicit GridPlanes(const std::vector<Vec3>& positions)
+      : grid_(head_grid()),
+        stride_(grid_.columns + 2 * kMargin),
+        values_(static_cast<size_t>(3 * grid_.rows * stride_)) {
+    for (int row = 0; row < grid_.rows; ++row) {
+      float *x = &values_[at(row, -kMargin)], *y = x + plane(), *z = y + plane();
+      for (int column = -kMargin; column < grid_.columns + kMargin; ++column) {
+        const Vec3 p = positions[grid_.index(row, std::clamp(column, 0, grid_.columns - 1))];
+        *x++ = p.x, *y++ = p.y, *z++ = p.z;
+      }
+    }
   }
-  return sum;
+  /// Eight points of a row from `column` on; rows past the grid's edge are the edge.
+  Vec3x8 operator()(int row, int column) const {
+    const float* x = &values_[at(std::clamp(row, 0, grid_.rows - 1), column)];
+    return {load(x), load(x + plane()), load(x + 2 * plane())};
+  }
+
+  static constexpr int kReach = 9;  ///< farthest column that may be asked for before a pack's first or after its last
+
+ private:
+  static constexpr int kMargin = kReach + kPack;
+  size_t plane() const { return values_.size() / 3; }
+  size_t at(int row, int column) const { return static_cast<size_t>(row * stride_ + column + kMargin); }
+
+  const HeadGrid& grid_;
+  int stride_;
+  std::vector<float> values_;
+};
+
+// How much light eight points of the skin lose because they lie in a hollow: the surface `reach` points away on both
+// sides stands over their tangent planes by the returned part of the distance.
+Float8 hollow(const GridPlanes& positions, int row, int column, Vec3x8 normal, int reach) {
+  const Vec3x8 here = positions(row, column);
+  const auto part = [&](Vec3x8 a, Vec3x8 b) {
+    const Float8 rise = dot(a + b - here - here, normal);
+    const Vec3x8 across = a - b;
+    return clamp(rise / max(sqrt(dot(across, across)), 1), -0.4f, 0.8f);
+  };
+  return part(positions(row - reach, column), positions(row + reach, column)) +
+         part(positions(row, column - reach), positions(row, column + reach));
 }
 
-void add_skin(const Person& person, const Expression& expression, FaceMesh& mesh) {
+// What an expression does not change: colour, cover, place. `open_to_light` holds the part of the light that dark
+// cavities leave.
+std::vector<SurfacePoint> make_skin(const std::vector<Covering>& coverings) {
   const HeadGrid& grid = head_grid();
-  mesh.positions = express(person.head, person.shape, person.appearance.mobility, expression);
-  mesh.points.resize(mesh.positions.size());
+  std::vector<SurfacePoint> points(grid.points.size());
   for (int row = 0; row < grid.rows; ++row) {
     for (int column = 0; column < grid.columns; ++column) {
       const int i = grid.index(row, column);
       const GridPoint& place = grid.points[i];
-      if (std::abs(place.angle) > 2.5f) continue;
-      const auto [up, down] = neighbours(grid, row, column);
-      const Vec3 right = mesh.positions[grid.index(row, std::min(column + 1, grid.columns - 1))] -
-                         mesh.positions[grid.index(row, std::max(column - 1, 0))];
-      const Vec3 normal =
-          normalized(cross(right, mesh.positions[grid.index(up, column)] - mesh.positions[grid.index(down, column)]));
-      SurfacePoint& point = mesh.points[i];
-      point.set_normal(normal);
-      float open = 1;
-      if (place.front > 0) {
-        open -= 0.9f * hollow(mesh.positions, grid, row, column, normal, 3) +
-                0.5f * hollow(mesh.positions, grid, row, column, normal, 9);
-      }
-      const Covering& covering = person.covering[i];
-      open = std::clamp(open, 0.25f, 1.1f) * (1 - 0.85f * covering.dark);
-      if ((row == grid.mouth_upper || row == grid.mouth_lower) && slit_open(grid, grid.mouth_upper, column))
-        open *= 0.35f;
-      point.value[SurfacePoint::open_to_light] = open;
+      const Covering& covering = coverings[i];
+      SurfacePoint& point = points[i];
+      const bool inside_of_lips =
+          (row == grid.mouth_upper || row == grid.mouth_lower) && slit_open(grid, grid.mouth_upper, column);
+      point.value[SurfacePoint::open_to_light] = (1 - 0.85f * covering.dark) * (inside_of_lips ? 0.35f : 1);
       point.set_colour(covering.colour);
       point.value[SurfacePoint::gloss] = covering.gloss;
       point.value[SurfacePoint::place_x] = place.x;
@@ -162,6 +163,43 @@ void add_skin(const Person& person, const Expression& expression, FaceMesh& mesh
       point.value[SurfacePoint::beard] = covering.beard;
       point.value[SurfacePoint::hair] = covering.hair;
       point.value[SurfacePoint::cloth] = covering.cloth;
+    }
+  }
+  return points;
+}
+
+void add_skin(const Person& person, const Expression& expression, FaceMesh& mesh) {
+  const HeadGrid& grid = head_grid();
+  mesh.positions = express(person.head, person.shape, person.appearance.mobility, expression);
+  mesh.points = person.skin;
+  const GridPlanes positions(mesh.positions);
+  for (int row = 0; row < grid.rows; ++row) {
+    // The rows next to this one on the surface: across a closed slit it goes on after the twin row.
+    const bool over_slit = row == grid.eye_upper || row == grid.mouth_upper;
+    const bool under_slit = row == grid.eye_lower || row == grid.mouth_lower;
+    for (int column = 0; column < grid.columns; column += kPack) {
+      const int lanes = std::min(kPack, grid.columns - column);
+      Vec3x8 up = positions(under_slit ? row - 2 : row - 1, column);
+      Vec3x8 down = positions(over_slit ? row + 2 : row + 1, column);
+      if (over_slit || under_slit) {
+        Int8 open{};
+        for (int k = 0; k < lanes; ++k) open[k] = -int{slit_open(grid, over_slit ? row : row - 1, column + k)};
+        Vec3x8& across = over_slit ? down : up;
+        across = select(open, positions(row, column), across);
+      }
+      const Vec3x8 normal = normalized(cross(positions(row, column + 1) - positions(row, column - 1), up - down));
+      const GridPoint* places = &grid.points[grid.index(row, column)];
+      Float8 open = splat(1);
+      if (std::any_of(places, places + lanes, [](const GridPoint& place) { return place.front > 0; })) {
+        open -= 0.9f * hollow(positions, row, column, normal, 3) +
+                0.5f * hollow(positions, row, column, normal, GridPlanes::kReach);
+        open = clamp(open, 0.25f, 1.1f);
+      }
+      for (int k = 0; k < lanes; ++k) {
+        SurfacePoint& point = mesh.points[grid.index(row, column + k)];
+        point.set_normal({normal.x[k], normal.y[k], normal.z[k]});
+        if (places[k].front > 0) point.value[SurfacePoint::open_to_light] *= open[k];
+      }
     }
   }
   mesh.triangles = skin_triangles();
@@ -299,9 +337,10 @@ Person random_person(Random& random) {
   Person person;
   person.shape = random_head_shape(random);
   person.appearance = random_appearance(random);
-  person.covering = cover_head(person.appearance);
+  const std::vector<Covering> covering = cover_head(person.appearance);
+  person.skin = make_skin(covering);
   person.head = build_head(person.shape);
-  grow_hair(person.head, person.appearance, person.covering);
+  grow_hair(person.head, person.appearance, covering);
   return person;
 }
 

@@ -63,7 +63,7 @@ const std::vector<Triangle>& coarse_skin_triangles();
 struct Person {
   HeadShape shape;
   Appearance appearance;
-  std::vector<Covering> covering;
+  std::vector<SurfacePoint> skin;  ///< for each grid point, all but the normal and what expressions fold over it
   NeutralHead head;
 };
 

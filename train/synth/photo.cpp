@@ -123,8 +123,8 @@ Image develop(Radiance& picture, const PhotoQuality& quality, Random& random) {
       const Float8 grey = (1 - quality.saturation) * (0.299f * value[0] + 0.587f * value[1] + 0.114f * value[2]);
       for (int c = 0; c < 3; ++c) {
         const Float8 grain = load(noise.from(x + offset[c][0], y + offset[c][1]));
-        const Float8 out = offset_value + quality.contrast * (grey + quality.saturation * value[c]) +
-                           quality.noise * grain;
+        const Float8 out =
+            offset_value + quality.contrast * (grey + quality.saturation * value[c]) + quality.noise * grain;
         const Int8 rounded = __builtin_convertvector(clamp(255 * out, 0, 255), Int8);
         using Bytes = uint8_t __attribute__((vector_size(kPack)));
         const Bytes bytes = __builtin_convertvector(rounded, Bytes);

@@ -29,6 +29,7 @@ class VisibilityBuffer {
 
   int width() const { return width_; }
   int height() const { return height_; }
+  int stride() const { return stride_; }  ///< samples from one row to the next
   uint32_t triangle(int x, int y) const { return inverse_depth(x, y) > 0 ? triangle_[index(x, y)] : kNothing; }
   float inverse_depth(int x, int y) const { return inverse_depth_[index(x, y)]; }
   /// Row y of both; triangles count only where the inverse depth, 0 where nothing is seen, is greater. Up to the next

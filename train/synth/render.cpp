@@ -11,39 +11,89 @@ constexpr uint64_t stream_of(uint64_t kind, int subject, int index) {
 }
 enum : uint64_t { person_stream = 1, scene_stream = 2, background_stream = 3 };
 
-constexpr int kSamples = 2;  // samples along each side of a pixel
+constexpr int kSamples = 2;   // samples along each side of a pixel
+constexpr float kSmooth = 4;  // mm of depth within a pixel that may still be one surface
 
-// The surface seen at one sample: point = sum of the corners' values weighted by the barycentric coordinates on the
-// surface.
-struct Interpolator {
-  const FaceMesh& mesh;
-  const std::vector<ScreenVertex>& screen;
-
-  void at(uint32_t triangle, float x, float y, SurfacePoint& point) const {
-    const auto [ia, ib, ic] = mesh.triangles[triangle];
-    const ScreenVertex &a = screen[ia], &b = screen[ib], &c = screen[ic];
-    const float scale = 1 / ((b.x - a.x) * (c.y - a.y) - (b.y - a.y) * (c.x - a.x));
-    float wb = ((x - a.x) * (c.y - a.y) - (y - a.y) * (c.x - a.x)) * scale;
-    float wc = ((b.x - a.x) * (y - a.y) - (b.y - a.y) * (x - a.x)) * scale;
-    // A pixel's centre may lie just outside a triangle that one of its samples hits: stay on it.
-    wb = std::clamp(wb, 0.0f, 1.0f);
-    wc = std::clamp(wc, 0.0f, 1.0f - wb);
-    // Screen weights times 1/depth, scaled to the sum 1, are weights on the surface (perspective).
-    float sa = (1 - wb - wc) * a.inverse_depth, sb = wb * b.inverse_depth, sc = wc * c.inverse_depth;
-    const float normalise = 1 / (sa + sb + sc);
-    sa *= normalise, sb *= normalise, sc *= normalise;
-    const auto &va = mesh.points[ia].value, &vb = mesh.points[ib].value, &vc = mesh.points[ic].value;
-    for (int k = 0; k < SurfacePoint::field_count; ++k) point.value[k] = sa * va[k] + sb * vb[k] + sc * vc[k];
-  }
-};
-
-// Points of one material that wait until there are enough to be shaded together.
+// Places on the surface, all of one material, that wait until there are enough to be shaded together.
 struct Batch {
   int count = 0;
-  std::array<SurfacePoint, kPack> points;
-  std::array<Vec3*, kPack> pixels;
-  std::array<float, kPack> shares;
+  std::array<const Triangle*, kPack> triangle;
+  std::array<float, kPack> x, y;    // samples
+  std::array<float, kPack> share;   // of the pixel's colour
+  std::array<size_t, kPack> pixel;  // index into the picture's planes
 };
+
+// What is seen at the places of a batch: sums of the triangles' corners weighted by barycentric coordinates.
+Shader::Points interpolate(const FaceMesh& mesh, const std::vector<ScreenVertex>& screen, const Batch& batch) {
+  const auto corner = [&](int c) {
+    std::array<const ScreenVertex*, kPack> vertex;
+    for (int k = 0; k < kPack; ++k) vertex[k] = &screen[(*batch.triangle[k])[c]];
+    return Vec3x8{gather([&](int k) { return vertex[k]->x; }), gather([&](int k) { return vertex[k]->y; }),
+                  gather([&](int k) { return vertex[k]->inverse_depth; })};
+  };
+  const Vec3x8 a = corner(0), b = corner(1), c = corner(2);
+  const Float8 ab_x = b.x - a.x, ab_y = b.y - a.y, ac_x = c.x - a.x, ac_y = c.y - a.y;
+  const Float8 x = load(batch.x.data()) - a.x, y = load(batch.y.data()) - a.y;
+  const Float8 scale = 1 / (ab_x * ac_y - ab_y * ac_x);
+  // A pixel's centre may lie just outside a triangle that one of its samples hits: stay on it.
+  const Float8 wb = clamp((x * ac_y - y * ac_x) * scale, 0, 1);
+  const Float8 free_c = max((ab_x * y - ab_y * x) * scale, 0), wc = select(free_c < 1 - wb, free_c, 1 - wb);
+  // Screen weights times 1/depth, scaled to the sum 1, are weights on the surface (perspective).
+  const Float8 sa = (1 - wb - wc) * a.z, sb = wb * b.z, sc = wc * c.z, normalise = 1 / (sa + sb + sc);
+  std::array<float, kPack> weight_a, weight_b, weight_c;
+  store(weight_a.data(), sa * normalise);
+  store(weight_b.data(), sb * normalise);
+  store(weight_c.data(), sc * normalise);
+  static_assert(SurfacePoint::field_count == 2 * kPack);
+  std::array<Float8, kPack> low, high;  // fields 0 to 7 and 8 to 15, a place after the other
+  for (int k = 0; k < kPack; ++k) {
+    const auto [ia, ib, ic] = *batch.triangle[k];
+    const float *va = mesh.points[ia].value.data(), *vb = mesh.points[ib].value.data(),
+                *vc = mesh.points[ic].value.data();
+    low[k] = weight_a[k] * load(va) + weight_b[k] * load(vb) + weight_c[k] * load(vc);
+    high[k] = weight_a[k] * load(va + kPack) + weight_b[k] * load(vb + kPack) + weight_c[k] * load(vc + kPack);
+  }
+  transpose(low);
+  transpose(high);
+  Shader::Points fields;
+  std::copy(low.begin(), low.end(), fields.begin());
+  std::copy(high.begin(), high.end(), fields.begin() + kPack);
+  return fields;
+}
+
+// The samples of eight pixels side by side, two rows of sixteen.
+struct PixelSamples {
+  Float8 nearest, farthest;  // inverse depth; farthest 0 if a sample sees nothing
+  Int8 seen;                 // how many of the samples see something
+  Int8 smooth;               // mask: they all see one smooth piece of skin
+};
+PixelSamples samples_of(const VisibilityBuffer& visible, int x, int y, size_t skin_triangles) {
+  const float *upper = visible.inverse_depths(kSamples * y) + kSamples * x,
+              *lower = visible.inverse_depths(kSamples * y + 1) + kSamples * x;
+  const uint32_t *upper_triangles = visible.triangles(kSamples * y) + kSamples * x,
+                 *lower_triangles = visible.triangles(kSamples * y + 1) + kSamples * x;
+  const auto left = [](auto p, auto q) { return __builtin_shufflevector(p, q, 0, 2, 4, 6, 8, 10, 12, 14); };
+  const auto right = [](auto p, auto q) { return __builtin_shufflevector(p, q, 1, 3, 5, 7, 9, 11, 13, 15); };
+  const auto skin = [&](const uint32_t* from) {
+    Int8 triangles;
+    std::memcpy(&triangles, from, sizeof triangles);
+    return triangles < static_cast<int>(skin_triangles);
+  };
+  const Float8 a = load(upper), b = load(upper + kPack), c = load(lower), d = load(lower + kPack);
+  const std::array<Float8, 4> depths = {left(a, b), right(a, b), left(c, d), right(c, d)};
+  const Int8 e = skin(upper_triangles), f = skin(upper_triangles + kPack);
+  const Int8 g = skin(lower_triangles), h = skin(lower_triangles + kPack);
+  const Int8 all_skin = left(e & g, f & h) & right(e & g, f & h);
+  PixelSamples samples{depths[0], depths[0], Int8{}, Int8{}};
+  for (const Float8 depth : depths) {
+    samples.nearest = select(depth > samples.nearest, depth, samples.nearest);
+    samples.farthest = select(depth < samples.farthest, depth, samples.farthest);
+    samples.seen -= depth > 0;
+  }
+  samples.smooth = all_skin & (samples.farthest > 0) &
+                   (samples.nearest - samples.farthest < kSmooth * samples.nearest * samples.farthest);
+  return samples;
+}
 
 }  // namespace
 
@@ -96,15 +146,22 @@ Picture Renderer::render(const Person& person, const Scene& scene, int size, uin
   strengths.shift_y = appearance.crease_shift_y;
   furrows.compose(strengths);
   shadows.draw(mesh, camera, scene.lighting.lamps[0].direction);
-  for (size_t i = 0; i < mesh.points.size(); ++i)
-    mesh.points[i].value[SurfacePoint::lamp] = shadows.light_at(mesh.positions[i]);
 
-  // Visibility at kSamples x kSamples samples a pixel: sample (i, j) lies at pixel ((i + 0.5) / kSamples - 0.5).
+  // Each point's light from the first lamp and its place on the screen: sample (i, j) lies at pixel ((i + 0.5) /
+  // kSamples
+  // - 0.5). The last pack overlaps the one before.
   screen.resize(mesh.positions.size());
-  for (size_t i = 0; i < screen.size(); ++i) {
-    const Vec3 p = camera.to_camera(mesh.positions[i]);
-    const Point pixel = camera.project(p);
-    screen[i] = {kSamples * (pixel.x + 0.5f) - 0.5f, kSamples * (pixel.y + 0.5f) - 0.5f, -1 / p.z};
+  for (size_t next = 0; next < screen.size(); next += kPack) {
+    const size_t first = std::min(next, screen.size() - kPack);
+    const Vec3x8 head = load(&mesh.positions[first]), p = camera.rotation * head + splat(camera.translation);
+    const Float8 light = shadows.light_at(head), inverse_depth = -1 / p.z;
+    const Float8 scale = kSamples * camera.focal * inverse_depth;
+    const Float8 x = kSamples * (camera.centre_x + 0.5f) - 0.5f + scale * p.x;
+    const Float8 y = kSamples * (camera.centre_y + 0.5f) - 0.5f - scale * p.y;
+    for (int k = 0; k < kPack; ++k) {
+      screen[first + k] = {x[k], y[k], inverse_depth[k]};
+      mesh.points[first + k].value[SurfacePoint::lamp] = light[k];
+    }
   }
   visible.clear(kSamples * size, kSamples * size);
   for (const Part& part : mesh.parts) {
@@ -118,61 +175,71 @@ Picture Renderer::render(const Person& person, const Scene& scene, int size, uin
   };
 
   // Colour. A pixel whose samples see one smooth piece of skin is shaded once in its middle, others sample by sample;
-  // points of the same material are shaded together, and each adds its share to its pixel.
-  picture.size = size;
-  picture.pixels.assign(static_cast<size_t>(size) * static_cast<size_t>(size), Vec3{});
+  // places of the same material are shaded together, and each adds its share to its pixel.
+  picture.resize(size);
   const Background background(random, size);
   const Shader shader{&appearance, &furrows, scene.lighting, camera.rotation, {0, 0, 1}};
-  const Interpolator interpolate{mesh, screen};
   std::array<Batch, kMaterials> batches;
   const auto flush = [&](size_t material) {
     Batch& batch = batches[material];
-    const std::array<Vec3, kPack> colours = shader.shade(Material(material), batch.points);
-    for (int k = 0; k < batch.count; ++k) *batch.pixels[k] += batch.shares[k] * colours[k];
+    const Vec3x8 colours = shader.shade(Material(material), interpolate(mesh, screen, batch));
+    const std::array<Float8, 3> planes = {colours.x, colours.y, colours.z};
+    for (size_t c = 0; c < 3; ++c) {
+      std::array<float, kPack> added;
+      store(added.data(), load(batch.share.data()) * planes[c]);
+      for (int k = 0; k < batch.count; ++k) picture.planes[c][batch.pixel[k]] += added[k];
+    }
     batch.count = 0;
   };
-  const auto add = [&](uint32_t triangle, size_t part, float x, float y, Vec3* pixel, float share) {
+  const auto add = [&](uint32_t triangle, size_t part, float x, float y, size_t pixel, float share) {
     const size_t material = static_cast<size_t>(mesh.parts[part].material);
     Batch& batch = batches[material];
-    interpolate.at(triangle, x, y, batch.points[batch.count]);
-    batch.pixels[batch.count] = pixel;
-    batch.shares[batch.count] = share;
-    if (++batch.count == kPack) flush(material);
+    const int k = batch.count++;
+    batch.triangle[k] = &mesh.triangles[triangle];
+    batch.x[k] = x;
+    batch.y[k] = y;
+    batch.share[k] = share;
+    batch.pixel[k] = pixel;
+    if (batch.count == kPack) flush(material);
   };
   constexpr int kCount = kSamples * kSamples;
   const size_t skin_triangles = mesh.parts[0].count;  // the first part is the skin
   for (int y = 0; y < size; ++y) {
-    for (int x = 0; x < size; ++x) {
-      Vec3* pixel = &picture.pixels[static_cast<size_t>(y * size + x)];
-      std::array<uint32_t, kCount> triangles;
-      float nearest = 0, farthest = 1;
-      bool all_skin = true;
-      int seen = 0;
-      for (int k = 0; k < kCount; ++k) {
-        const int i = kSamples * x + k % kSamples, j = kSamples * y + k / kSamples;
-        triangles[k] = visible.triangle(i, j);
-        nearest = std::max(nearest, visible.inverse_depth(i, j));
-        farthest = std::min(farthest, visible.inverse_depth(i, j));
-        all_skin &= triangles[k] < skin_triangles;
-        seen += triangles[k] != VisibilityBuffer::kNothing;
-      }
-      if (seen < kCount) *pixel = (static_cast<float>(kCount - seen) / kCount) * background.at(x, y);
-      constexpr float kSmooth = 4;  // mm of depth within a pixel that may still be one surface
-      if (all_skin && nearest - farthest < kSmooth * nearest * farthest) {
-        const float middle = 0.5f * (kSamples - 1);
-        add(triangles[0], 0, static_cast<float>(kSamples * x) + middle, static_cast<float>(kSamples * y) + middle,
-            pixel, 1);
-        continue;
-      }
-      for (int k = 0; k < kCount; ++k) {
-        if (triangles[k] == VisibilityBuffer::kNothing) continue;
-        const float sample_x = static_cast<float>(kSamples * x + k % kSamples);
-        const float sample_y = static_cast<float>(kSamples * y + k / kSamples);
-        add(triangles[k], part_of(triangles[k]), sample_x, sample_y, pixel, 1.0f / kCount);
+    for (int first = 0; first < size; first += kPack) {
+      const PixelSamples samples = samples_of(visible, first, y, skin_triangles);
+      Vec3x8 behind{};
+      if (any(samples.seen < kCount))
+        behind = (to_float(kCount - samples.seen) * (1.0f / kCount)) * background.at(first, y);
+      store(picture.row(0, y) + first, behind.x);
+      store(picture.row(1, y) + first, behind.y);
+      store(picture.row(2, y) + first, behind.z);
+      if (!any(samples.seen > 0)) continue;
+      for (int k = 0; k < std::min(kPack, size - first); ++k) {
+        if (samples.seen[k] == 0) continue;
+        const int x = first + k;
+        const size_t pixel = static_cast<size_t>(y * picture.stride + x);
+        if (samples.smooth[k]) {
+          const float middle = 0.5f * (kSamples - 1);
+          add(visible.triangles(kSamples * y)[kSamples * x], 0, static_cast<float>(kSamples * x) + middle,
+              static_cast<float>(kSamples * y) + middle, pixel, 1);
+          continue;
+        }
+        for (int sample = 0; sample < kCount; ++sample) {
+          const int i = kSamples * x + sample % kSamples, j = kSamples * y + sample / kSamples;
+          const uint32_t triangle = visible.triangle(i, j);
+          if (triangle == VisibilityBuffer::kNothing) continue;
+          add(triangle, part_of(triangle), static_cast<float>(i), static_cast<float>(j), pixel, 1.0f / kCount);
+        }
       }
     }
   }
-  for (size_t material = 0; material < kMaterials; ++material) flush(material);
+  for (size_t material = 0; material < kMaterials; ++material) {
+    Batch& batch = batches[material];
+    if (batch.count == 0) continue;
+    for (int k = batch.count; k < kPack; ++k)
+      batch.triangle[k] = batch.triangle[0], batch.x[k] = batch.x[0], batch.y[k] = batch.y[0], batch.share[k] = 0;
+    flush(material);
+  }
   Picture result;
   result.landmarks = project_landmarks(mesh.positions, camera);
   result.image = develop(picture, scene.quality, random);

@@ -48,23 +48,24 @@ void ShadowMap::draw(const FaceMesh& mesh, const Camera& camera, Vec3 towards_la
   offset_ = Vec3{0.5f * kSize, 0.5f * kSize, 1000} - to_lamp_ * Vec3{0, -30, 30};
   vertices_.resize(head_grid().points.size());
   for (size_t i = 0; i < vertices_.size(); ++i) {
-    const Vec3 p = project(mesh.positions[i]);
+    const Vec3 p = to_lamp_ * mesh.positions[i] + offset_;
     vertices_[i] = {p.x, p.y, p.z};  // of two heights the buffer keeps the greater, as it does with inverse depths
   }
   buffer_.clear(kSize, kSize);
   buffer_.draw(vertices_, coarse_skin_triangles(), 0, false);
 }
 
-float ShadowMap::light_at(Vec3 head_point) const {
-  const Vec3 p = project(head_point);
-  const float fx = std::floor(p.x), fy = std::floor(p.y), u = p.x - fx, v = p.y - fy;
-  const int i = static_cast<int>(fx), j = static_cast<int>(fy);
-  if (i < 0 || j < 0 || i + 1 >= kSize || j + 1 >= kSize) return 1;
+Float8 ShadowMap::light_at(Vec3x8 head_points) const {
+  const Vec3x8 p = to_lamp_ * head_points + splat(offset_);
+  const Int8 i = floor_to_int(p.x), j = floor_to_int(p.y);
+  const Int8 outside = (i < 0) | (j < 0) | (i + 1 >= kSize) | (j + 1 >= kSize);
+  const Texels height =
+      gather_texels(buffer_.inverse_depths(0), outside ? Int8{} : j * buffer_.stride() + i, buffer_.stride());
   constexpr float kBias = 3.5f, kSoftness = 7;  // mm
-  const auto lit = [&](int a, int b) {
-    return std::clamp(1 - (buffer_.inverse_depth(i + a, j + b) - p.z - kBias) / kSoftness, 0.0f, 1.0f);
-  };
-  return lerp(lerp(lit(0, 0), lit(1, 0), u), lerp(lit(0, 1), lit(1, 1), u), v);
+  const auto lit = [&](Float8 highest) { return clamp(1 - (highest - p.z - kBias) * (1 / kSoftness), 0, 1); };
+  const Float8 u = p.x - to_float(i), v = p.y - to_float(j);
+  return select(outside, splat(1),
+                lerp(lerp(lit(height.a), lit(height.b), u), lerp(lit(height.c), lit(height.d), u), v));
 }
 
 // What light meets: the surface after its texture has been applied.
@@ -78,7 +79,7 @@ struct Shader::Surface {
 
 using F = SurfacePoint;
 
-Shader::Surface Shader::skin(const std::array<Float8, F::field_count>& v) const {
+Shader::Surface Shader::skin(const Points& v) const {
   const Appearance& a = *appearance;
   const NoiseTile& white = white_noise();
   const Float8 x = v[F::place_x], y = v[F::place_y], arc = v[F::arc];
@@ -143,7 +144,7 @@ Shader::Surface Shader::skin(const std::array<Float8, F::field_count>& v) const 
   return s;
 }
 
-Shader::Surface Shader::eye(const std::array<Float8, F::field_count>& v) const {
+Shader::Surface Shader::eye(const Points& v) const {
   // The iris: its radius about 5.9 mm, a darker ring around, fibres, the pupil in the middle.
   constexpr float kIrisRadius = 5.9f;
   const float pupil = appearance->pupil_radius;
@@ -162,10 +163,10 @@ Shader::Surface Shader::eye(const std::array<Float8, F::field_count>& v) const {
           7};
 }
 
-Shader::Surface Shader::teeth(const std::array<Float8, F::field_count>& v) const {
+Shader::Surface Shader::teeth(const Points& v) const {
   // Gaps between teeth about 7.5 mm wide.
   const Float8 teeth = v[F::place_x] * (1 / 7.5f) + 0.5f;
-  const Float8 from_gap = abs(teeth - __builtin_convertvector(floor_to_int(teeth), Float8) - 0.5f);
+  const Float8 from_gap = abs(teeth - to_float(floor_to_int(teeth)) - 0.5f);
   return {normalized({v[F::normal_x], v[F::normal_y], v[F::normal_z]}),
           (1 - 0.45f * smoothstep(0.10f, 0.0f, from_gap)) * Vec3x8{v[F::red], v[F::green], v[F::blue]},
           v[F::open_to_light],
@@ -174,7 +175,7 @@ Shader::Surface Shader::teeth(const std::array<Float8, F::field_count>& v) const
           4};
 }
 
-Shader::Surface Shader::cavity(const std::array<Float8, F::field_count>& v) const {
+Shader::Surface Shader::cavity(const Points& v) const {
   return {normalized({v[F::normal_x], v[F::normal_y], v[F::normal_z]}),
           {v[F::red], v[F::green], v[F::blue]},
           v[F::open_to_light],
@@ -183,11 +184,7 @@ Shader::Surface Shader::cavity(const std::array<Float8, F::field_count>& v) cons
           4};
 }
 
-std::array<Vec3, kPack> Shader::shade(Material material, const std::array<SurfacePoint, kPack>& points) const {
-  std::array<Float8, F::field_count> v;
-  for (int field = 0; field < F::field_count; ++field) {
-    for (int k = 0; k < kPack; ++k) v[field][k] = points[k].value[field];
-  }
+Vec3x8 Shader::shade(Material material, const Points& v) const {
   const Surface s = material == Material::skin    ? skin(v)
                     : material == Material::eye   ? eye(v)
                     : material == Material::teeth ? teeth(v)
@@ -212,11 +209,7 @@ std::array<Vec3, kPack> Shader::shade(Material material, const std::array<Surfac
     gleam = gleam + (arriving * select(cosine > 0, highlight, Float8{})) * splat(lamp.colour);
   }
   const Float8 grazing = 1 - max(dot(n, towards_camera), 0), fresnel = 1 + 3 * grazing * grazing * grazing;
-  const Vec3x8 radiance =
-      s.colour * diffuse + (s.shine * fresnel * (material == Material::eye ? splat(1) : min(open, 1))) * gleam;
-  std::array<Vec3, kPack> result;
-  for (int k = 0; k < kPack; ++k) result[k] = {radiance.x[k], radiance.y[k], radiance.z[k]};
-  return result;
+  return s.colour * diffuse + (s.shine * fresnel * (material == Material::eye ? splat(1) : min(open, 1))) * gleam;
 }
 
 }  // namespace sandglass::synth

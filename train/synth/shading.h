@@ -27,13 +27,12 @@ Lighting random_lighting(Random& random, Vec3 skin);
 class ShadowMap {
  public:
   void draw(const FaceMesh& mesh, const Camera& camera, Vec3 towards_lamp);
-  /// Part of the lamp's light that arrives at a point in head coordinates, 0 to 1.
-  float light_at(Vec3 head_point) const;
+  /// Part of the lamp's light that arrives at eight points in head coordinates, 0 to 1.
+  Float8 light_at(Vec3x8 head_points) const;
 
  private:
   static constexpr int kSize = 128;
   static constexpr float kTexel = 2.4f;  // mm
-  Vec3 project(Vec3 head_point) const { return to_lamp_ * head_point + offset_; }
 
   Mat3 to_lamp_;  // head coordinates to texels in x and y and height towards the lamp in mm in z
   Vec3 offset_;
@@ -49,15 +48,17 @@ struct Shader {
   Mat3 rotation;        ///< head to camera
   Vec3 towards_camera;  ///< from the face, camera coordinates: taken as the same for all its points
 
-  /// Linear RGB radiances of kPack points of one material; their normals in head coordinates and of any length.
-  std::array<Vec3, kPack> shade(Material material, const std::array<SurfacePoint, kPack>& points) const;
+  /// The fields of eight surface points.
+  using Points = std::array<Float8, SurfacePoint::field_count>;
+  /// Linear RGB radiances of eight points of one material; their normals in head coordinates and of any length.
+  Vec3x8 shade(Material material, const Points& points) const;
 
  private:
   struct Surface;
-  Surface skin(const std::array<Float8, SurfacePoint::field_count>& v) const;
-  Surface eye(const std::array<Float8, SurfacePoint::field_count>& v) const;
-  Surface teeth(const std::array<Float8, SurfacePoint::field_count>& v) const;
-  Surface cavity(const std::array<Float8, SurfacePoint::field_count>& v) const;
+  Surface skin(const Points& v) const;
+  Surface eye(const Points& v) const;
+  Surface teeth(const Points& v) const;
+  Surface cavity(const Points& v) const;
 };
 
 }  // namespace sandglass::synth

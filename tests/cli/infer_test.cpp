@@ -1,0 +1,228 @@
+#include <cmath>
+#include <nlohmann/json.hpp>
+
+#include "engine/safetensors.h"
+#include "face/detector.h"
+#include "face/registration.h"
+#include "tests/cli/program.h"
+
+namespace sandglass {
+namespace {
+
+using nlohmann::json;
+using testing::HasSubstr;
+
+std::vector<std::string> lines_of(const std::string& text) {
+  std::vector<std::string> lines;
+  std::istringstream stream(text);
+  for (std::string line; std::getline(stream, line);) lines.push_back(line);
+  return lines;
+}
+
+std::vector<std::string> fields_of(const std::string& row) {
+  std::vector<std::string> fields(1);
+  for (const char letter : row) {
+    if (letter == ',') {
+      fields.emplace_back();
+    } else {
+      fields.back() += letter;
+    }
+  }
+  return fields;
+}
+
+TEST_F(ProgramTest, InferGoesOnAfterABadInput) {
+  const std::string weights = write_small_weights();
+  for (const char* name : {"in/1.png", "in/10.png", "in/9.png"}) {
+    std::filesystem::create_directories(folder / "in");
+    write_face(name);
+  }
+  write("in/2.png", "broken");
+  write("in/11.png", "");
+  const Finished finished =
+      run({"infer", "--weights", weights, "--registered", path("in"), path("absent.jpg"), "--csv", path("out.csv"),
+           "--json", path("out.json"), "--heatmaps", path("out.safetensors"), "--overlay", path("overlay")});
+  EXPECT_EQ(finished.code, 1);
+  const std::vector<std::string> errors = lines_of(finished.err);
+  ASSERT_EQ(errors.size(), 3u) << finished.err;
+  EXPECT_THAT(errors[0], HasSubstr("sandglass: error: " + path("in/2.png") + ": is not a JPEG, PNG or BMP picture"));
+  EXPECT_THAT(errors[1], HasSubstr(path("in/11.png") + ": is empty"));
+  EXPECT_THAT(errors[2], HasSubstr(path("absent.jpg") + ": no such file"));
+  EXPECT_THAT(finished.out, HasSubstr("3 pictures, 3 faces, 0 without a face, 3 failed"));
+
+  const std::vector<std::string> rows = lines_of(content_of(folder / "out.csv"));
+  ASSERT_EQ(rows.size(), 7u);
+  const std::vector<std::string> order{"in/1.png", "in/2.png", "in/9.png", "in/10.png", "in/11.png", "absent.jpg"};
+  for (size_t i = 0; i < order.size(); ++i) EXPECT_EQ(fields_of(rows[i + 1])[0], path(order[i]));
+  EXPECT_EQ(fields_of(rows[2])[3], "0");
+  EXPECT_EQ(fields_of(rows[3])[3], "1");
+
+  const json results = json::parse(content_of(folder / "out.json"));
+  ASSERT_EQ(results["inputs"].size(), 6u);
+  EXPECT_THAT(results["inputs"][1]["error"].get<std::string>(), HasSubstr("is not a JPEG, PNG or BMP"));
+  const TensorFile heatmaps = read_safetensors(folder / "out.safetensors");
+  EXPECT_THAT(heatmaps.tensors.at(0).shape, testing::ElementsAre(3, 2, 16, 16));
+  EXPECT_EQ(json::parse(heatmaps.metadata.at("failed")).size(), 3u);
+
+  // All outputs say the same: the peak of the third input's second heatmap.
+  const std::vector<float> values = heatmaps.tensors[0].to_float();
+  const float height = *std::max_element(values.begin() + 3 * 256, values.begin() + 4 * 256);
+  const json& au = results["inputs"][2]["faces"][0]["aus"]["AU12"];
+  EXPECT_FLOAT_EQ(au["height"].get<float>(), height);
+  EXPECT_FLOAT_EQ(au["intensity"].get<float>(), std::clamp(height, 0.0f, 5.0f));
+  EXPECT_EQ(fields_of(rows[3])[5], fmt::format("{:.3f}", std::clamp(height, 0.0f, 5.0f)));
+  EXPECT_EQ(fields_of(rows[3])[8], fmt::format("{:.2f}", au["x"].get<float>()));
+  EXPECT_THAT(finished.out,
+              HasSubstr(fmt::format("9.png:  AU06 {}  AU12 {}", fields_of(rows[3])[4], fields_of(rows[3])[5])));
+
+  for (const char* name : {"1", "9", "10"})
+    EXPECT_GT(read_image(folder / "overlay" / (std::string(name) + ".jpg")).width, 500);
+  EXPECT_FALSE(exists("overlay/2.jpg"));
+  EXPECT_TRUE(unfinished_files().empty());
+}
+
+TEST_F(ProgramTest, InferGivesTheSameAloneAndInABatch) {
+  const std::string weights = write_small_weights();
+  std::vector<std::string> faces;
+  for (int i = 0; i < 5; ++i) faces.push_back(write_face(std::string(static_cast<size_t>(i + 1), 'f') + ".png"));
+  std::vector<std::string> together{"infer",   "--weights", weights, "--registered",
+                                    "--batch", "4",         "--csv", path("all.csv")};
+  together.insert(together.end(), faces.begin(), faces.end());
+  ASSERT_EQ(run(together).code, 0);
+  const std::vector<std::string> rows = lines_of(content_of(folder / "all.csv"));
+  ASSERT_EQ(rows.size(), 6u);
+  for (size_t i = 0; i < faces.size(); ++i) {
+    ASSERT_EQ(run({"infer", "--weights", weights, "--registered", "--csv", path("one.csv"), faces[i]}).code, 0);
+    EXPECT_EQ(lines_of(content_of(folder / "one.csv")).at(1), rows[i + 1]);
+  }
+}
+
+TEST_F(ProgramTest, InferTakesGivenLandmarks) {
+  const std::string weights = write_small_weights();
+  write_face("1.png", 256);
+  std::string header = "image", row = "1.png", pts = "version: 1\nn_points: 68\n{\n";
+  Landmarks landmarks;
+  for (size_t i = 0; i < 68; ++i)
+    landmarks[i] = {50.0f + static_cast<float>(i), 80.0f + static_cast<float>(i * i % 90)};
+  for (size_t i = 0; i < 3; ++i) landmarks[static_cast<size_t>(kRegistrationLandmarks[i])] = kRegistrationPlaces[i];
+  for (int i = 0; i < 68; ++i)
+    header += fmt::format(",x_{}", i), row += fmt::format(",{}", landmarks[static_cast<size_t>(i)].x);
+  for (int i = 0; i < 68; ++i)
+    header += fmt::format(",y_{}", i), row += fmt::format(",{}", landmarks[static_cast<size_t>(i)].y);
+  for (const Point p : landmarks) pts += fmt::format("{} {}\n", p.x + 1, p.y + 1);
+  write("list.csv", header + "\n" + row + "\n");
+  write("pts/1.pts", pts + "}\n");
+  const auto result = [&](const std::vector<std::string>& how) {
+    std::vector<std::string> arguments{"infer", "--weights", weights, path("1.png"), "--json", path("out.json")};
+    arguments.insert(arguments.end(), how.begin(), how.end());
+    const Finished finished = run(arguments);
+    EXPECT_EQ(finished.code, 0) << finished.err;
+    return json::parse(content_of(folder / "out.json"))["inputs"][0];
+  };
+  const json from_csv = result({"--landmarks", path("list.csv")}), from_pts = result({"--landmarks", path("pts")}),
+             registered = result({"--registered"});
+  EXPECT_EQ(from_csv["width"], 256);
+  ASSERT_EQ(from_csv["faces"][0]["landmarks"].size(), 68u);
+  EXPECT_TRUE(from_csv["faces"][0]["confidence"].is_null());
+  for (const char* au : {"AU06", "AU12"}) {
+    for (const char* value : {"height", "x", "y"}) {
+      // This picture's face lies where registration puts it, so all three see the same.
+      const double expected = from_csv["faces"][0]["aus"][au][value];
+      EXPECT_NEAR(from_pts["faces"][0]["aus"][au][value].get<double>(), expected, 2e-3) << au << " " << value;
+      EXPECT_NEAR(registered["faces"][0]["aus"][au][value].get<double>(), expected, 2e-3) << au << " " << value;
+    }
+  }
+}
+
+TEST_F(ProgramTest, InferRemovesItsFilesWhenInterrupted) {
+  const std::string weights = write_small_weights(), face = write_face("face.png", 512);
+  std::filesystem::create_directories(folder / "in");
+  for (int i = 0; i < 3000; ++i) std::filesystem::create_symlink(face, folder / "in" / fmt::format("{}.png", i));
+  write("out.csv", "before");
+  const pid_t child =
+      start({"infer", "--weights", weights, "--registered", path("in"), "--overlay", path("overlay"), "--csv",
+             path("out.csv"), "--json", path("out.json"), "--heatmaps", path("out.safetensors")});
+  for (int i = 0; i < 5000 && !exists("overlay/3.jpg"); ++i) std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  kill(child, SIGINT);
+  const Finished finished = wait(child);
+  EXPECT_EQ(finished.code, 1);
+  EXPECT_THAT(finished.err, OneErrorLineWith("interrupted"));
+  EXPECT_EQ(content_of(folder / "out.csv"), "before");
+  EXPECT_FALSE(exists("out.json"));
+  EXPECT_TRUE(unfinished_files().empty());
+}
+
+std::filesystem::path real_faces() {
+  const char* given = std::getenv("SANDGLASS_REAL_DIR");
+  return given != nullptr && *given != '\0' ? given : "../shared/real";
+}
+
+#define SKIP_WITHOUT_DETECTION()                                        \
+  if (!FaceDetector::available()) GTEST_SKIP() << "built without dlib"; \
+  try {                                                                 \
+    FaceDetector detector;                                              \
+  } catch (const Error& error) {                                        \
+    GTEST_SKIP() << error.what();                                       \
+  }
+
+TEST_F(ProgramTest, APictureWithoutAFaceIsNoError) {
+  SKIP_WITHOUT_DETECTION();
+  const std::string weights = write_small_weights();
+  write_image(folder / "wall.png", Image(200, 300));
+  write_image(folder / "dot.png", Image(1, 1));
+  const Finished finished =
+      run({"infer", "--weights", weights, path("wall.png"), path("dot.png"), "--csv", path("out.csv"), "--json",
+           path("out.json"), "--heatmaps", path("out.safetensors"), "--overlay", path("o")});
+  EXPECT_EQ(finished.code, 0) << finished.err;
+  EXPECT_EQ(finished.err, "");
+  EXPECT_THAT(finished.out, HasSubstr("wall.png: no face\n"));
+  EXPECT_THAT(finished.out, HasSubstr("2 pictures, 0 faces, 2 without a face, 0 failed"));
+  EXPECT_THAT(content_of(folder / "out.csv"), HasSubstr("wall.png,,,0,"));
+  EXPECT_EQ(json::parse(content_of(folder / "out.json"))["inputs"][0]["faces"], json::array());
+  EXPECT_EQ(json::parse(read_safetensors(folder / "out.safetensors").metadata.at("without_face")).size(), 2u);
+  EXPECT_TRUE(exists("o/wall.jpg"));
+}
+
+TEST_F(ProgramTest, InferSaysThatTheLandmarkModelIsMissingOrBroken) {
+  if (!FaceDetector::available()) GTEST_SKIP() << "built without dlib";
+  const std::string weights = write_small_weights(), face = write_face("face.png");
+  const auto with = [&](const std::string& model) {
+    return run({"infer", "--weights", weights, face, "--landmark-model", model});
+  };
+  const Finished absent = with(path("absent.dat")), broken = with(write("broken.dat", "xyz"));
+  EXPECT_EQ(absent.code, 1);
+  EXPECT_THAT(absent.err, OneErrorLineWith("absent.dat"));
+  EXPECT_EQ(broken.code, 1);
+  EXPECT_THAT(broken.err, OneErrorLineWith("broken.dat"));
+}
+
+TEST_F(ProgramTest, InferFindsTheFaceInEachVideoFrame) {
+  SKIP_WITHOUT_DETECTION();
+  if (!std::filesystem::exists(real_faces() / "video"))
+    GTEST_SKIP() << "no folder " << real_faces() << " (set SANDGLASS_REAL_DIR)";
+  const Finished finished =
+      run({"infer", "--weights", write_small_weights(), (real_faces() / "video").string(), "--json", path("out.json")});
+  EXPECT_EQ(finished.code, 0) << finished.err;
+  const json results = json::parse(content_of(folder / "out.json"));
+  ASSERT_EQ(results["inputs"].size(), 24u);
+  for (const json& input : results["inputs"]) {
+    ASSERT_EQ(input["faces"].size(), 1u) << input["input"];
+    const json& face = input["faces"][0];
+    const json& box = face["box"];
+    EXPECT_GT(face["confidence"].get<double>(), 0);
+    EXPECT_NEAR((box["left"].get<double>() + box["right"].get<double>()) / 2, 255, 60);
+    // The registration brings landmarks 8, 36 and 45 to their places: those of a 256-pixel face, here in 64 pixels.
+    for (size_t i = 0; i < 3; ++i) {
+      const json& point = face["landmarks"][static_cast<size_t>(kRegistrationLandmarks[i])];
+      const json& map = face["registration"];
+      const double x = point[0], y = point[1];
+      EXPECT_NEAR(map[0][0].get<double>() * x + map[0][1].get<double>() * y + map[0][2].get<double>(),
+                  (kRegistrationPlaces[i].x + 0.5) / 4 - 0.5, 1e-3);
+      EXPECT_NEAR(map[1][0].get<double>() * x + map[1][1].get<double>() * y + map[1][2].get<double>(),
+                  (kRegistrationPlaces[i].y + 0.5) / 4 - 0.5, 1e-3);
+    }
+  }
+}
+
+}  // namespace
+}  // namespace sandglass

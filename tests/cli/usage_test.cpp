@@ -1,0 +1,126 @@
+#include "tests/cli/program.h"
+
+namespace sandglass {
+namespace {
+
+using testing::HasSubstr;
+
+const std::vector<std::string> kCommands{"info", "synth", "train", "eval", "infer", "convert", "bench"};
+
+TEST_F(ProgramTest, WrongUsageIsOneLineAndCode2) {
+  struct Case {
+    std::vector<std::string> arguments;
+    std::string message;
+  };
+  const std::vector<Case> cases{
+      {{}, "no command given"},
+      {{""}, "no command given"},
+      {{"--nonsense"}, "unexpected argument --nonsense"},
+      {{"inferr"}, "unknown command 'inferr'; the commands are info, synth, train"},
+      {{"infer"}, "required"},
+      {{"infer", "a.png"}, "--weights is required"},
+      {{"infer", "--weights"}, "--weights needs a value"},
+      {{"infer", "--weights", "w", "a.png", "--nonsense"}, "unexpected argument --nonsense"},
+      {{"infer", "--weights", "w", "a.png", "--batch"}, "--batch needs a value"},
+      {{"infer", "--weights", "w", "a.png", "--batch", "0"}, "--batch: Value 0 not in range 1 to 1024"},
+      {{"infer", "--weights", "w", "a.png", "--batch", "two"}, "--batch"},
+      {{"infer", "--weights", "w", "a.png", "--batch", "1e99"}, "--batch"},
+      {{"infer", "--weights", "w", "a.png", "--batch", "99999999999999999999"}, "--batch"},
+      {{"infer", "--weights", "w", "a.png", "--workers", "-1"}, "--workers"},
+      {{"infer", "--weights", "w", "a.png", "--min-face", "nan"}, "--min-face"},
+      {{"infer", "--weights", "w", "a.png", "--device", "tpu"}, "--device: tpu not in"},
+      {{"infer", "--weights", "w", "a.png", "--registered", "--landmarks", "l"}, "--registered"},
+      {{"train", "--train", "m"}, "--out is required"},
+      {{"train", "--out", "m"}, "--train is required"},
+      {{"eval", "--weights", "w"}, "--data is required"},
+      {{"convert", "a"}, "OUT is required"},
+      {{"convert", "a", "b", "c"}, "unexpected argument c"},
+      {{"synth"}, "--out is required"},
+      {{"synth", "--out", "x", "--size", "10"}, "--size"},
+      {{"synth", "--out", "x", "--seed", "-1"}, "--seed"},
+      {{"bench"}, "--mode is required"},
+      {{"bench", "--mode", "sleep"}, "--mode: sleep not in"},
+      {{"bench", "--mode", "infer", "--iterations", "0"}, "--iterations"},
+      {{"info", "--batch", "2"}, "--plan"},
+      {{"info", "file", "--plan"}, "--plan"},
+  };
+  for (const Case& wrong : cases) {
+    SCOPED_TRACE(testing::PrintToString(wrong.arguments));
+    const Finished finished = run(wrong.arguments);
+    EXPECT_EQ(finished.code, 2);
+    EXPECT_EQ(finished.out, "");
+    EXPECT_THAT(finished.err, OneErrorLineWith(wrong.message));
+    EXPECT_THAT(finished.err, HasSubstr("--help')"));
+  }
+}
+
+TEST_F(ProgramTest, EveryCommandExplainsItself) {
+  const Finished overview = run({"--help"});
+  EXPECT_EQ(overview.code, 0);
+  for (const std::string& command : kCommands) {
+    EXPECT_THAT(overview.out, HasSubstr("\n  " + command + " "));
+    const Finished help = run({command, "--help"});
+    EXPECT_EQ(help.code, 0) << command;
+    EXPECT_THAT(help.out, HasSubstr("Usage: sandglass " + command));
+    EXPECT_EQ(help.err, "");
+  }
+  EXPECT_THAT(run({"train", "--help"}).out, HasSubstr("\n  augment.rotation = "));
+}
+
+TEST_F(ProgramTest, SaysItsVersion) {
+  const Finished finished = run({"--version"});
+  EXPECT_EQ(finished.code, 0);
+  EXPECT_THAT(finished.out, testing::MatchesRegex("sandglass [0-9]+\\.[0-9]+\\.[0-9]+\n"));
+}
+
+TEST_F(ProgramTest, InfoShowsDevicesAndLibraries) {
+  const Finished finished = run({"info"});
+  EXPECT_EQ(finished.code, 0);
+  for (const char* part : {"\n  cpu ", "\n  cuda ", "\n  simt ", "oneDNN", "landmark model"})
+    EXPECT_THAT(finished.out, HasSubstr(part));
+}
+
+TEST_F(ProgramTest, InfoShowsWhatAFileHolds) {
+  const std::string weights = write_small_weights();
+  const Finished finished = run({"info", weights, "--tensors"});
+  EXPECT_EQ(finished.code, 0) << finished.err;
+  EXPECT_THAT(finished.out, HasSubstr("width 16, depth 2, input 64 x 64"));
+  EXPECT_THAT(finished.out, HasSubstr("AU06, AU12 (16 x 16)"));
+  EXPECT_THAT(finished.out, testing::ContainsRegex("\n  conv1\\.weight +float32 +\\[4, 3, 7, 7\\]\n"));
+}
+
+TEST_F(ProgramTest, InfoShowsThePlan) {
+  for (const char* mode : {"infer", "train"}) {
+    const Finished finished =
+        run({"info", "--plan", "--mode", mode, "--set", "width=16", "--set", "input_size=64", "--batch", "2"});
+    EXPECT_EQ(finished.code, 0) << finished.err;
+    EXPECT_THAT(finished.out, HasSubstr("width 16, depth 4, input 64 x 64, 5 heatmaps, batch 2, on "));
+    EXPECT_THAT(finished.out, HasSubstr("conv1"));
+    EXPECT_THAT(finished.out, HasSubstr("without sharing"));
+  }
+}
+
+TEST_F(ProgramTest, SaysThatStandardOutputIsFull) {
+  if (!std::filesystem::exists("/dev/full")) GTEST_SKIP() << "no /dev/full";
+  const Finished finished = wait(start({"info"}, SANDGLASS_PROGRAM, [] {
+    const int full = open("/dev/full", O_WRONLY);
+    dup2(full, STDOUT_FILENO);
+  }));
+  EXPECT_EQ(finished.code, 1);
+  EXPECT_THAT(finished.err, OneErrorLineWith(""));
+}
+
+TEST_F(ProgramTest, SaysThatTheProcessorIsAnother) {
+#ifdef SANDGLASS_WRONG_PROGRAM
+  if (__builtin_cpu_supports("xop")) GTEST_SKIP() << "this processor has the XOP instructions";
+  const Finished finished = wait(start({}, SANDGLASS_WRONG_PROGRAM));
+  EXPECT_EQ(finished.code, 1);
+  EXPECT_EQ(finished.out, "");
+  EXPECT_THAT(finished.err, OneErrorLineWith("XOP, which this one lacks; build it on this machine"));
+#else
+  GTEST_SKIP() << "not an x86-64 processor";
+#endif
+}
+
+}  // namespace
+}  // namespace sandglass

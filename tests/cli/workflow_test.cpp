@@ -1,0 +1,134 @@
+// The commands one after the other, on tiny data.
+#include <nlohmann/json.hpp>
+
+#include "engine/safetensors.h"
+#include "tests/cli/program.h"
+
+namespace sandglass {
+namespace {
+
+using nlohmann::json;
+using testing::HasSubstr;
+
+TEST_F(ProgramTest, SyntheticFacesTrainEvaluateInfer) {
+  const Finished synth =
+      run({"synth", "--out", path("faces"), "--subjects", "2", "--images-per-subject", "6", "--size", "96"});
+  ASSERT_EQ(synth.code, 0) << synth.err;
+  const std::string manifest = path("faces/manifest.csv");
+  ASSERT_TRUE(exists("faces/manifest.csv"));
+  const Finished again = run({"synth", "--out", path("faces")});
+  EXPECT_EQ(again.code, 1);
+  EXPECT_THAT(again.err, OneErrorLineWith("manifest.csv exists already"));
+
+  write("tiny.toml", "width = 16\ndepth = 2\ninput_size = 64\nepochs = 1\nbatch = 4\nworkers = 1\n");
+  const std::vector<std::string> train{"train",     "--train",  manifest,          "--val", manifest, "--out",
+                                       path("run"), "--config", path("tiny.toml"), "--set", "lr=1e-3"};
+  const Finished trained = run(train);
+  ASSERT_EQ(trained.code, 0) << trained.err;
+  EXPECT_THAT(trained.out, HasSubstr("ICC"));
+  for (const char* name : {"config.toml", "metrics.jsonl", "best.safetensors", "last.safetensors"})
+    EXPECT_TRUE(exists(std::string("run/") + name)) << name;
+  EXPECT_THAT(content_of(folder / "run/config.toml"), HasSubstr("lr = 0.001"));
+  const Finished refused = run(train);
+  EXPECT_EQ(refused.code, 1);
+  EXPECT_THAT(refused.err, OneErrorLineWith("holds a run already"));
+  std::vector<std::string> resume = train;
+  resume.push_back("--resume");
+  EXPECT_EQ(run(resume).code, 0);
+
+  const std::string weights = path("run/best.safetensors");
+  EXPECT_THAT(run({"info", weights}).out, HasSubstr("width 16, depth 2, input 64 x 64"));
+  EXPECT_THAT(run({"info", path("run/checkpoint.safetensors")}).out, HasSubstr("after step 3"));
+
+  const Finished evaluated = run({"eval", "--weights", weights, "--data", manifest, "--json", path("eval.json")});
+  ASSERT_EQ(evaluated.code, 0) << evaluated.err;
+  EXPECT_THAT(evaluated.out, HasSubstr("AU12"));
+  const json figures = json::parse(content_of(folder / "eval.json"));
+  EXPECT_EQ(figures["pictures"], 12);
+  EXPECT_TRUE(figures["aus"]["AU12"].contains("mse"));
+
+  const Finished inferred = run({"infer", "--weights", weights, path("faces"), "--landmarks", manifest, "--json",
+                                 path("infer.json"), "--overlay", path("overlay")});
+  ASSERT_EQ(inferred.code, 0) << inferred.err;
+  const json results = json::parse(content_of(folder / "infer.json"));
+  ASSERT_EQ(results["inputs"].size(), 12u);
+  for (const json& input : results["inputs"]) {
+    ASSERT_EQ(input["faces"].size(), 1u);
+    EXPECT_EQ(input["faces"][0]["aus"].size(), 5u);
+  }
+  // What eval and infer say about the same pictures agrees: the mean squared error from infer's intensities and the
+  // labels.
+  std::istringstream rows(content_of(folder / "faces/manifest.csv"));
+  std::string row;
+  std::getline(rows, row);
+  ASSERT_TRUE(row.starts_with("image,subject,AU06,"));
+  double sum = 0;
+  for (const json& input : results["inputs"]) {
+    ASSERT_TRUE(std::getline(rows, row));
+    std::istringstream fields(row);
+    std::string image, subject, label;
+    std::getline(fields, image, ',');
+    std::getline(fields, subject, ',');
+    std::getline(fields, label, ',');
+    EXPECT_TRUE(input["input"].get<std::string>().ends_with(image));
+    const double error = input["faces"][0]["aus"]["AU06"]["intensity"].get<double>() - std::stod(label);
+    sum += error * error;
+  }
+  EXPECT_NEAR(sum / 12, figures["aus"]["AU06"]["mse"].get<double>(), 1e-4);
+}
+
+TEST_F(ProgramTest, ConvertKeepsEveryNumber) {
+  const std::string weights = write_small_weights();
+  const Finished finished = run({"convert", weights, path("copy.safetensors"), "--aus", "1,au2"});
+  ASSERT_EQ(finished.code, 0) << finished.err;
+  const Weights before = read_weights(weights), after = read_weights(folder / "copy.safetensors");
+  EXPECT_EQ(after.parameters, before.parameters);
+  EXPECT_EQ(after.statistics, before.statistics);
+  EXPECT_EQ(after.config, before.config);
+  EXPECT_THAT(after.aus, testing::ElementsAre("AU01", "AU02"));
+  ASSERT_EQ(run({"convert", path("copy.safetensors"), path("copy.safetensors")}).code, 0);  // onto itself
+  EXPECT_EQ(read_weights(folder / "copy.safetensors").parameters, before.parameters);
+}
+
+TEST_F(ProgramTest, ConvertReadsPyTorchCheckpoints) {
+  const char* given = std::getenv("SANDGLASS_PARITY_DIR");
+  const std::filesystem::path parity = given != nullptr && *given != '\0' ? given : "../shared/parity";
+  if (!std::filesystem::exists(parity / "weights.pth"))
+    GTEST_SKIP() << "no folder " << parity << " (set SANDGLASS_PARITY_DIR)";
+  for (const char* name : {"weights.pth", "weights.pth.tar"}) {
+    const Finished finished = run({"convert", (parity / name).string(), path("copy.safetensors")});
+    ASSERT_EQ(finished.code, 0) << finished.err;
+    const TensorFile before = read_tensor_file(parity / name), after = read_safetensors(folder / "copy.safetensors");
+    for (const HostTensor& tensor : after.tensors) {
+      ASSERT_TRUE(before.find(tensor.name)) << tensor.name;
+      EXPECT_EQ(before.find(tensor.name)->to_float(), tensor.to_float()) << tensor.name;
+      EXPECT_EQ(before.find(tensor.name)->shape, tensor.shape) << tensor.name;
+    }
+    EXPECT_EQ(after.tensors.size(), 279u);
+  }
+}
+
+TEST_F(ProgramTest, BenchWritesItsFigures) {
+  for (const char* mode : {"infer", "train"}) {
+    const Finished finished = run({"bench", "--mode", mode, "--batch", "2", "--iterations", "5", "--set", "width=16",
+                                   "--set", "input_size=64", "--json", path("bench.json")});
+    ASSERT_EQ(finished.code, 0) << finished.err;
+    EXPECT_THAT(finished.out, HasSubstr("median "));
+    const json figures = json::parse(content_of(folder / "bench.json"));
+    EXPECT_EQ(figures["mode"], mode);
+    EXPECT_EQ(figures["batch"], 2);
+    EXPECT_EQ(figures["device"], "cpu");
+    EXPECT_EQ(figures["width"], 16);
+    ASSERT_EQ(figures["times_ms"].size(), 5u);
+    std::vector<double> times = figures["times_ms"];
+    std::sort(times.begin(), times.end());
+    EXPECT_EQ(figures["median_ms"], times[2]);
+    EXPECT_EQ(figures["min_ms"], times[0]);
+    EXPECT_NEAR(figures["images_per_s"].get<double>(), 2000 / times[2], 1e-6);
+    for (const char* key : {"threads", "processor", "version", "commit", "onednn", "peak_resident_mib"})
+      EXPECT_TRUE(figures.contains(key)) << key;
+  }
+}
+
+}  // namespace
+}  // namespace sandglass
