@@ -1,24 +1,31 @@
 #include "engine/file.h"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <cstring>
-#include <fstream>
 
 #include "engine/error.h"
 
 namespace sandglass {
 
 std::string read_file(const std::filesystem::path& path) {
-  std::error_code error;
-  check(std::filesystem::exists(path, error), "{}: no such file", path.string());
-  check(!std::filesystem::is_directory(path, error), "{}: is a folder, expected a file", path.string());
-  std::ifstream file(path, std::ios::binary);
-  check(file.is_open(), "{}: cannot be read ({})", path.string(), std::strerror(errno));
-  std::string content((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
-  check(!file.bad(), "{}: reading failed ({})", path.string(), std::strerror(errno));
+  const int descriptor = open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  check(descriptor >= 0, "{}: {}", path.string(),
+        errno == ENOENT ? "no such file" : fmt::format("cannot be read ({})", std::strerror(errno)));
+  std::string content;
+  struct stat status {};
+  if (fstat(descriptor, &status) == 0 && status.st_size > 0) content.reserve(static_cast<size_t>(status.st_size));
+  char piece[1 << 16];
+  ssize_t count = 0;
+  while ((count = read(descriptor, piece, sizeof piece)) > 0 || (count < 0 && errno == EINTR))
+    if (count > 0) content.append(piece, static_cast<size_t>(count));
+  const int reason = errno;
+  close(descriptor);
+  check(count == 0, "{}: {}", path.string(),
+        reason == EISDIR ? "is a folder, expected a file" : fmt::format("cannot be read ({})", std::strerror(reason)));
   return content;
 }
 

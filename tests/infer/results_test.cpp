@@ -107,8 +107,10 @@ TEST(JsonWriter, IsValidWithoutInputs) {
 
 TEST(HeatmapWriter, WritesOneTensorThatSaysWhoseItIs) {
   const TemporaryFolder folder;
-  HeatmapWriter writer(folder / "out.safetensors", kAus, 4);
-  write_all(writer);
+  {
+    HeatmapWriter writer(folder / "out.safetensors", kAus, 4);
+    write_all(writer);
+  }
   const TensorFile file = read_safetensors(folder / "out.safetensors");
   ASSERT_EQ(file.tensors.size(), 1u);
   EXPECT_EQ(file.tensors[0].name, "heatmaps");
