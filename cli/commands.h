@@ -1,6 +1,7 @@
 // The subcommands of `sandglass`, one file each: they turn flags into options of the libraries and results into text.
 #pragma once
 
+#include <fmt/format.h>
 #include <CLI/CLI.hpp>
 
 #include <functional>
@@ -30,7 +31,14 @@ Command add_bench(CLI::App& program);
 /// Checks that add nothing to the help's description of a flag, so that type_name alone says what it takes.
 template <typename Number>
 CLI::Validator within(Number low, Number high) {
-  return CLI::Range(low, high).description("");
+  return CLI::Validator(
+      [=](std::string& text) {
+        Number value{};
+        // Written so that NaN, which CLI::Range lets through, is refused.
+        const bool good = CLI::detail::lexical_cast(text, value) && value >= low && value <= high;
+        return good ? std::string() : fmt::format("{} is not from {} to {}", text, low, high);
+      },
+      "");
 }
 CLI::Validator one_of(const std::vector<std::string>& choices);
 
