@@ -20,9 +20,9 @@ struct JpegSegment {
 /// cut off is cut too. Restart markers, which lie inside compressed data, are left out. Source: ITU-T T.81, annex B.
 std::vector<JpegSegment> jpeg_segments(std::string_view jpeg);
 
-/// Why these segments must not be decoded, or "": stb_image 2.27 writes beyond its tables where a Huffman table has more
-/// than 256 codes, also when it reads one beyond its segment; and it takes a pass over the picture for each scan, of
-/// which a small file can hold thousands (cameras and editors write a dozen at most).
+/// Why these segments must not be decoded, or "": stb_image 2.27 writes beyond its tables where a Huffman table has
+/// more than 256 codes, also when it reads one beyond its segment; and it takes a pass over the picture for each scan,
+/// of which a small file can hold thousands (cameras and editors write a dozen at most).
 std::string jpeg_fault(const std::vector<JpegSegment>& segments);
 
 /// The orientation (TIFF tag 0x0112 in the Exif segment), 1 to 8; 1 (as stored) when there is none or it cannot be

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Builds everything that can be built here and runs all tests.
-# One build after the other: the cpu build and its tests; the simt build (AddressSanitizer and UndefinedBehaviorSanitizer)
-# and its tests; the cuda build for sm_80 and sm_90a where nvcc is, with its tests where a GPU is; the format check.
+# The format check; the cpu build and its tests; the simt build (AddressSanitizer and UndefinedBehaviorSanitizer) of engine,
+# kernels and emulator with their tests on both devices; the cuda build for sm_80 and sm_90a where nvcc is, with its tests
+# where a GPU is.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 scripts/install.sh tests
@@ -13,12 +14,13 @@ echo "format: good"
 echo "== cpu"
 cmake --preset cpu >/dev/null
 cmake --build --preset cpu
-ctest --preset cpu
+ctest --preset cpu -j2
 
 echo "== simt (AddressSanitizer, UndefinedBehaviorSanitizer)"
 cmake --preset simt >/dev/null
-cmake --build --preset simt
-ctest --preset simt
+folders=(engine kernels simt)
+for folder in "${folders[@]}"; do cmake --build build/simt --target "tests/$folder/all"; done
+for folder in "${folders[@]}"; do ctest --test-dir "build/simt/tests/$folder" --output-on-failure -j2; done
 
 echo "== cuda"
 if command -v nvcc >/dev/null; then

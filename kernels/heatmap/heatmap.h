@@ -7,7 +7,8 @@
 //   target[n,v,u,k] = max over its points i with d_i <= cut * I * scale of  I * exp(-d_i^2 / (2 s^2))
 //   s = scale * ( I  (sigma_rule intensity) | 0.25 * (6 I + 1)  (fan) | sigma  (fixed) )
 //
-// and 0 where no point is that near. I <= 0 gives an empty map. Lengths are in pixels of the paper's 64x64 map; `scale` makes them those of another size.
+// and 0 where no point is that near. I <= 0 gives an empty map. Lengths are in pixels of the paper's 64x64 map; `scale`
+// makes them those of another size.
 #pragma once
 
 #include "kernels/operation.h"

@@ -2,8 +2,8 @@
 #include <algorithm>
 #include <bit>
 
-#include "kernels/reduce/channel_pieces_cpu.h"
 #include "kernels/max_pool/max_pool.h"
+#include "kernels/reduce/channel_pieces_cpu.h"
 #include "kernels/registry.h"
 
 namespace sandglass {

@@ -5,9 +5,9 @@
 // registration). Then
 //
 //   out[n,v,u,c] = clamp( value / 255 * gain + offset, 0, 1 )
-// A mirrored face is a matrix with m0 < 0. Rotation, scale and shift are in the matrix as well. Source places are computed
-// in double. A picture of no pixels is black, and a colour that is not a number is 0. That a picture lies within the
-// byte buffer is the caller's to check.
+// A mirrored face is a matrix with m0 < 0. Rotation, scale and shift are in the matrix as well. Source places are
+// computed in double. A picture of no pixels is black, and a colour that is not a number is 0. That a picture lies
+// within the byte buffer is the caller's to check.
 #pragma once
 
 #include "kernels/operation.h"

@@ -67,9 +67,10 @@ TEST(Manifest, TakesWhatCsvFilesAreLike) {
 }
 
 TEST(Manifest, ErrorsNameRowAndColumn) {
-  EXPECT_EQ(parse_error("image,AU06\na.jpg,1\nb.jpg,9\n"),
-            "data/m.csv, row 3, column 'AU06': \"9\" is not an intensity from 0 to 5 (leave it empty where the AU is not "
-            "coded)");
+  EXPECT_EQ(
+      parse_error("image,AU06\na.jpg,1\nb.jpg,9\n"),
+      "data/m.csv, row 3, column 'AU06': \"9\" is not an intensity from 0 to 5 (leave it empty where the AU is not "
+      "coded)");
   for (const char* value : {"-1", "nan", "inf", "1e999", "0x1", "2,", "two", "1 2"}) {
     EXPECT_NE(parse_error(fmt::format("image,AU06\na.jpg,{}\n", value)).find("row 2"), std::string::npos) << value;
   }
