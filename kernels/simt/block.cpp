@@ -1,6 +1,7 @@
 #include "kernels/simt/block.h"
 
 #include <algorithm>
+#include <cstdio>
 #include <memory>
 #include <utility>
 
@@ -239,3 +240,12 @@ void Block::report_deadlock() const {
 }
 
 }  // namespace sandglass::simt
+
+#if defined(__SANITIZE_ADDRESS__)
+// AddressSanitizer calls it before it reports an error and ends the program: whose fault it was. Here, and not in a
+// file of its own, because the linker leaves out a library's file that nothing refers to.
+extern "C" void __asan_on_error() {
+  sandglass::simt::Block* const block = sandglass::simt::Block::running();
+  if (block) std::fprintf(stderr, "sandglass: simt: %s\n", block->where().c_str());
+}
+#endif

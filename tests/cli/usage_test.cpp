@@ -22,7 +22,7 @@ TEST_F(ProgramTest, WrongUsageIsOneLineAndCode2) {
       {{"infer", "--weights"}, "--weights needs a value"},
       {{"infer", "--weights", "w", "a.png", "--nonsense"}, "unexpected argument --nonsense"},
       {{"infer", "--weights", "w", "a.png", "--batch"}, "--batch needs a value"},
-      {{"infer", "--weights", "w", "a.png", "--batch", "0"}, "--batch: Value 0 not in range 1 to 1024"},
+      {{"infer", "--weights", "w", "a.png", "--batch", "0"}, "--batch: 0 is not from 1 to 1024"},
       {{"infer", "--weights", "w", "a.png", "--batch", "two"}, "--batch"},
       {{"infer", "--weights", "w", "a.png", "--batch", "1e99"}, "--batch"},
       {{"infer", "--weights", "w", "a.png", "--batch", "99999999999999999999"}, "--batch"},
