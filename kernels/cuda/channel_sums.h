@@ -14,7 +14,8 @@
 #include "kernels/cuda/launch.h"
 #include "kernels/cuda/pixel_pass.h"
 
-namespace sandglass::inline SANDGLASS_TARGET {
+namespace sandglass {
+inline namespace SANDGLASS_TARGET {
 
 /// Adds up the block's threads and stores the block's sums. All threads of the block call it; `sums` of threads beyond
 /// the last channel are ignored.
@@ -95,4 +96,5 @@ class ChannelSums {
   DeviceMemory partial_;
 };
 
-}  // namespace sandglass::inline SANDGLASS_TARGET
+}  // namespace SANDGLASS_TARGET
+}  // namespace sandglass

@@ -3,7 +3,8 @@
 
 #include "kernels/cuda/target.h"
 
-namespace sandglass::inline SANDGLASS_TARGET {
+namespace sandglass {
+inline namespace SANDGLASS_TARGET {
 
 template <int kWidth>
 struct Channels {
@@ -41,4 +42,5 @@ __device__ __forceinline__ Channels<kWidth> load_coefficients(const float* addre
 /// max(0, v) that lets NaN through, so that a diverged run is noticed.
 __device__ __forceinline__ float relu(float v) { return 0.0f > v ? 0.0f : v; }
 
-}  // namespace sandglass::inline SANDGLASS_TARGET
+}  // namespace SANDGLASS_TARGET
+}  // namespace sandglass

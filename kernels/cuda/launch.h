@@ -8,7 +8,8 @@
 #include "engine/error.h"
 #include "kernels/cuda/target.h"
 
-namespace sandglass::inline SANDGLASS_TARGET {
+namespace sandglass {
+inline namespace SANDGLASS_TARGET {
 
 /// A __global__ function and what to call it in reports.
 template <typename... Parameters>
@@ -51,4 +52,5 @@ void launch(const Kernel<Parameters...>& kernel, dim3 grid, dim3 block, size_t s
 #endif
 }
 
-}  // namespace sandglass::inline SANDGLASS_TARGET
+}  // namespace SANDGLASS_TARGET
+}  // namespace sandglass

@@ -8,7 +8,8 @@
 #include "engine/tensor.h"
 #include "kernels/cuda/target.h"
 
-namespace sandglass::inline SANDGLASS_TARGET {
+namespace sandglass {
+inline namespace SANDGLASS_TARGET {
 
 /// Throws Error unless the map is plain NHWC, as Device::activation of cuda and simt says.
 inline void check_nhwc(const char* operation, const char* name, const TensorDesc& desc) {
@@ -28,4 +29,5 @@ inline void check_aligned(const char* operation, int width, std::initializer_lis
           sizeof(float) * width);
 }
 
-}  // namespace sandglass::inline SANDGLASS_TARGET
+}  // namespace SANDGLASS_TARGET
+}  // namespace sandglass

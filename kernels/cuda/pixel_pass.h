@@ -9,7 +9,8 @@
 
 #include "kernels/cuda/target.h"
 
-namespace sandglass::inline SANDGLASS_TARGET {
+namespace sandglass {
+inline namespace SANDGLASS_TARGET {
 
 constexpr int kPassThreads = 256;
 
@@ -34,4 +35,5 @@ __device__ __forceinline__ int pass_channel() {
 __device__ __forceinline__ int64_t pass_first_pixel() { return int64_t{blockIdx.x} * blockDim.y + threadIdx.y; }
 __device__ __forceinline__ int64_t pass_pixel_step() { return int64_t{gridDim.x} * blockDim.y; }
 
-}  // namespace sandglass::inline SANDGLASS_TARGET
+}  // namespace SANDGLASS_TARGET
+}  // namespace sandglass

@@ -31,7 +31,8 @@
   type* const name = static_cast<type*>(::sandglass::simt::dynamic_shared_memory())
 #endif
 
-namespace sandglass::inline SANDGLASS_TARGET {
+namespace sandglass {
+inline namespace SANDGLASS_TARGET {
 
 #ifdef __CUDACC__
 constexpr DeviceKind kTargetDevice = DeviceKind::cuda;
@@ -39,4 +40,5 @@ constexpr DeviceKind kTargetDevice = DeviceKind::cuda;
 constexpr DeviceKind kTargetDevice = DeviceKind::simt;
 #endif
 
-}  // namespace sandglass::inline SANDGLASS_TARGET
+}  // namespace SANDGLASS_TARGET
+}  // namespace sandglass

@@ -8,7 +8,8 @@
 
 #include "kernels/cuda/pixel_pass.h"
 
-namespace sandglass::inline SANDGLASS_TARGET {
+namespace sandglass {
+inline namespace SANDGLASS_TARGET {
 
 /// `rows`: rows of windows of all pictures together; `columns`: windows in a row.
 inline PassShape window_pass(int64_t rows, int columns, int channels, int width) {
@@ -26,4 +27,5 @@ __device__ __forceinline__ int window_channel() {
 /// The thread's window in its row; may be beyond the last.
 __device__ __forceinline__ int window_column() { return static_cast<int>(blockIdx.y * blockDim.y + threadIdx.y); }
 
-}  // namespace sandglass::inline SANDGLASS_TARGET
+}  // namespace SANDGLASS_TARGET
+}  // namespace sandglass
