@@ -9,6 +9,22 @@ endif()
 if(NOT CMAKE_CUDA_ARCHITECTURES)
   set(CMAKE_CUDA_ARCHITECTURES "80;90a" CACHE STRING "GPU architectures, or native: this machine's")
 endif()
+if(CMAKE_CUDA_ARCHITECTURES STREQUAL native)
+  # Not CMake's own `native`: that takes 90 for a Hopper GPU, whose wgmma instructions need 90a, and is silent where no
+  # GPU is.
+  execute_process(COMMAND nvidia-smi --query-gpu=compute_cap --format=csv,noheader
+    OUTPUT_VARIABLE capabilities OUTPUT_STRIP_TRAILING_WHITESPACE ERROR_QUIET RESULT_VARIABLE failed)
+  if(failed OR NOT capabilities MATCHES "^[0-9]+\\.[0-9]+")
+    message(FATAL_ERROR "CMAKE_CUDA_ARCHITECTURES is native but nvidia-smi names no GPU here; name the architecture "
+                        "instead, for example -DCMAKE_CUDA_ARCHITECTURES=80 (A100) or 90a (H100)")
+  endif()
+  string(REGEX MATCHALL "[0-9]+\\.[0-9]+" architectures "${capabilities}")
+  list(REMOVE_DUPLICATES architectures)
+  list(TRANSFORM architectures REPLACE "\\." "")
+  list(TRANSFORM architectures REPLACE "^90$" "90a")
+  set(CMAKE_CUDA_ARCHITECTURES ${architectures})
+  message(STATUS "GPU architectures of this machine: ${architectures}")
+endif()
 enable_language(CUDA)
 # CMake 3.25 does not know that nvcc has C++20.
 if(NOT CMAKE_CUDA20_STANDARD_COMPILE_OPTION)
@@ -21,8 +37,10 @@ set(CMAKE_CUDA_EXTENSIONS OFF)
 if(CCACHE AND NOT CMAKE_CUDA_COMPILER_LAUNCHER)
   set(CMAKE_CUDA_COMPILER_LAUNCHER ${CCACHE})
 endif()
+# Keeps ptxas's report of each object for scripts/kernel_resources.py.
+list(PREPEND CMAKE_CUDA_COMPILER_LAUNCHER ${PROJECT_SOURCE_DIR}/cmake/keep_ptxas_report.sh)
 
 # fmt 9 believes that nvcc cannot do constexpr, and then does not compile. Line numbers serve profilers. A kernel that
 # spills registers or keeps an array in local memory does not build.
 target_compile_options(sandglass_flags INTERFACE
-  "$<$<COMPILE_LANGUAGE:CUDA>:-DFMT_USE_CONSTEXPR=1;-lineinfo;-Xptxas=-warn-spills,-warn-lmem-usage,-Werror>")
+  "$<$<COMPILE_LANGUAGE:CUDA>:-DFMT_USE_CONSTEXPR=1;-lineinfo;-Xptxas=-v,-warn-spills,-warn-lmem-usage,-Werror>")

@@ -96,9 +96,8 @@ std::string find_why_cuda_is_unavailable() {
   if (cudaGetDeviceProperties(&properties, 0) != cudaSuccess) return "the GPU's properties cannot be read";
   return fmt::format(
       "the GPU ({}) has compute capability {}.{}, this build has code for {}: configure with "
-      "-DCMAKE_CUDA_ARCHITECTURES={}{}",
-      properties.name, properties.major, properties.minor, SANDGLASS_CUDA_ARCHITECTURES, properties.major,
-      properties.minor);
+      "-DCMAKE_CUDA_ARCHITECTURES=native",
+      properties.name, properties.major, properties.minor, SANDGLASS_CUDA_ARCHITECTURES);
 }
 
 }  // namespace

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Builds everything that can be built here and runs all tests.
 # The format check; the cpu build and its tests; the simt build (AddressSanitizer and UndefinedBehaviorSanitizer) of engine,
-# kernels and emulator with their tests on both devices; the cuda build for sm_80 and sm_90a where nvcc is, with its tests
-# where a GPU is.
+# kernels and emulator with their tests on both devices; the cuda build for sm_80 and sm_90a where nvcc is, with a check that no kernel
+# spills and docs/kernel_resources.md lists them all, and with its tests where a GPU is.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 scripts/install.sh tests
@@ -26,6 +26,7 @@ echo "== cuda"
 if command -v nvcc >/dev/null; then
   cmake --preset cuda >/dev/null
   cmake --build --preset cuda
+  scripts/kernel_resources.py build/cuda --check docs/kernel_resources.md
   if nvidia-smi -L >/dev/null 2>&1; then
     ctest --preset cuda
   else
