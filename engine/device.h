@@ -1,6 +1,7 @@
 // Devices: where memory lies and work runs. Every device offers the same operations (kernels/operation.h).
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -14,9 +15,35 @@ namespace sandglass {
 enum class DeviceKind { cpu, cuda, simt };
 const char* name_of(DeviceKind kind);
 
-/// An in-order queue of work on a device; null is the device's default queue. The cpu device runs work at once.
+/// An in-order queue of work on a device. Null is a queue that is always there and otherwise like any other. Work in
+/// different streams may run at the same time and in any order, except where an Event says otherwise. The cpu device
+/// runs all work at once, in the host's order.
 struct Stream {
   void* handle = nullptr;
+};
+
+/// A point in a stream's work. It counts as reached until it is recorded for the first time.
+class Event {
+ public:
+  virtual ~Event() = default;
+  /// Makes it the point behind all that is queued on the stream so far.
+  virtual void record(Stream stream = {}) = 0;
+  /// What is queued on the stream from now on begins only when the point is reached. The host does not wait.
+  virtual void hold(Stream stream) = 0;
+  /// Returns when the point is reached; results that were copied to the host before it are then there. Throws Error for
+  /// work that failed, as Device::synchronize does.
+  virtual void synchronize() = 0;
+  /// Milliseconds between the points, by the device's clock. Both must be recorded, and the host must know that both
+  /// are reached: throws Error otherwise.
+  virtual double milliseconds_since(const Event& earlier) const = 0;
+};
+
+/// Work that was captured once and can be queued again and again at little cost.
+class Graph {
+ public:
+  virtual ~Graph() = default;
+  /// Queues all of the work on the stream, with the arguments and addresses it was captured with.
+  virtual void launch(Stream stream = {}) = 0;
 };
 
 class Device {
@@ -29,15 +56,34 @@ class Device {
   /// Memory aligned to at least 64 bytes. Throws Error saying how much was asked for.
   virtual void* allocate(size_t bytes) = 0;
   virtual void free(void* memory) noexcept = 0;
-  /// Copies between host and device in the stream's order; host memory must stay valid until synchronize(stream).
+  /// Host memory that the device copies from and to while the host goes on; copies of other host memory may wait for
+  /// the device. Aligned to at least 64 bytes. Throws Error saying how much was asked for.
+  virtual void* allocate_pinned(size_t bytes) = 0;
+  virtual void free_pinned(void* memory) noexcept = 0;
+  /// Copies between host and device in the stream's order; host memory must stay valid, what is copied to the device
+  /// unchanged, and what is copied to the host unread, until synchronize(stream).
   virtual void copy_to_device(void* device_memory, const void* host_memory, size_t bytes, Stream stream = {}) = 0;
   virtual void copy_to_host(void* host_memory, const void* device_memory, size_t bytes, Stream stream = {}) = 0;
   /// Copies within the device, in the stream's order; the two pieces do not overlap.
   virtual void copy(void* to, const void* from, size_t bytes, Stream stream = {}) = 0;
   /// Sets every byte, in the stream's order.
   virtual void fill(void* device_memory, uint8_t byte, size_t bytes, Stream stream = {}) = 0;
-  /// Returns when all work queued on the stream is done.
+  /// Returns when all work queued on the stream is done. Throws Error for work that failed, on any stream: it names the
+  /// kernel where the device knows it.
   virtual void synchronize(Stream stream = {}) = 0;
+
+  /// A new stream; StreamOwner destroys it by itself.
+  virtual Stream create_stream() = 0;
+  /// What is queued on the stream is still done.
+  virtual void destroy_stream(Stream stream) noexcept = 0;
+  virtual std::unique_ptr<Event> create_event() = 0;
+  /// Makes a graph of what `work` queues on the stream that it is given, and on streams held back by events of that
+  /// stream, which must be joined to it again by events. Nothing runs before Graph::launch. `work` may be called now
+  /// (cuda, simt), in each launch (cpu), or both, so it may only queue work, and what it refers to must outlive the
+  /// graph; it must not allocate, free or synchronise, nor queue work on other streams. Host memory that it copies must
+  /// be pinned; it is read and written when the graph runs. Throws Error if something cannot be captured, and what
+  /// `work` throws.
+  virtual std::unique_ptr<Graph> capture(const std::function<void(Stream)>& work) = 0;
 
   /// The layout in which this device keeps float feature maps between operations: NHWC on cuda and simt, channels in
   /// blocks of 8 (AVX2) or 16 (AVX-512) on cpu.
@@ -70,6 +116,49 @@ class DeviceMemory {
   Device* device_ = nullptr;
   uint8_t* data_ = nullptr;
   size_t bytes_ = 0;
+};
+
+/// Pinned host memory with an owner; freed with it.
+class PinnedMemory {
+ public:
+  PinnedMemory() = default;
+  PinnedMemory(Device& device, size_t bytes)
+      : device_(&device), data_(static_cast<uint8_t*>(device.allocate_pinned(bytes))), bytes_(bytes) {}
+  PinnedMemory(PinnedMemory&& other) noexcept { swap(other); }
+  PinnedMemory& operator=(PinnedMemory&& other) noexcept {
+    swap(other);
+    return *this;
+  }
+  ~PinnedMemory() {
+    if (data_) device_->free_pinned(data_);
+  }
+  uint8_t* data() const { return data_; }
+  float* f32() const { return reinterpret_cast<float*>(data_); }
+  size_t bytes() const { return bytes_; }
+
+ private:
+  void swap(PinnedMemory& other) noexcept {
+    std::swap(device_, other.device_);
+    std::swap(data_, other.data_);
+    std::swap(bytes_, other.bytes_);
+  }
+  Device* device_ = nullptr;
+  uint8_t* data_ = nullptr;
+  size_t bytes_ = 0;
+};
+
+/// A stream with an owner; destroyed with it.
+class StreamOwner {
+ public:
+  explicit StreamOwner(Device& device) : device_(device), stream_(device.create_stream()) {}
+  ~StreamOwner() { device_.destroy_stream(stream_); }
+  StreamOwner(const StreamOwner&) = delete;
+  StreamOwner& operator=(const StreamOwner&) = delete;
+  operator Stream() const { return stream_; }
+
+ private:
+  Device& device_;
+  Stream stream_;
 };
 
 /// The devices this build and this machine offer, cpu first.

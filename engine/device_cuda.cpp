@@ -19,6 +19,35 @@ int driver_version() {
   return version;
 }
 
+// Destructors and free() ignore results: the error of work that failed before them is reported by the next call that
+// can throw.
+class CudaEvent final : public Event {
+ public:
+  CudaEvent() { CUDA_CHECK(cudaEventCreate(&event_)); }
+  ~CudaEvent() override { cudaEventDestroy(event_); }
+  void record(Stream stream) override { CUDA_CHECK(cudaEventRecord(event_, cuda_stream(stream))); }
+  void hold(Stream stream) override { CUDA_CHECK(cudaStreamWaitEvent(cuda_stream(stream), event_, 0)); }
+  void synchronize() override { CUDA_CHECK(cudaEventSynchronize(event_)); }
+  double milliseconds_since(const Event& earlier) const override {
+    float milliseconds = 0;
+    CUDA_CHECK(cudaEventElapsedTime(&milliseconds, dynamic_cast<const CudaEvent&>(earlier).event_, event_));
+    return milliseconds;
+  }
+
+ private:
+  cudaEvent_t event_ = nullptr;
+};
+
+class CudaGraph final : public Graph {
+ public:
+  explicit CudaGraph(cudaGraph_t graph) { CUDA_CHECK(cudaGraphInstantiate(&executable_, graph, 0)); }
+  ~CudaGraph() override { cudaGraphExecDestroy(executable_); }
+  void launch(Stream stream) override { CUDA_CHECK(cudaGraphLaunch(executable_, cuda_stream(stream))); }
+
+ private:
+  cudaGraphExec_t executable_ = nullptr;
+};
+
 class CudaDevice final : public Device {
  public:
   CudaDevice() {
@@ -51,8 +80,19 @@ class CudaDevice final : public Device {
     return memory;
   }
 
-  // Its result is that of kernels that failed before it; the next call that can throw reports that one too.
   void free(void* memory) noexcept override { cudaFree(memory); }
+
+  void* allocate_pinned(size_t bytes) override {
+    void* memory = nullptr;
+    const cudaError_t result = cudaHostAlloc(&memory, std::max<size_t>(bytes, 1), cudaHostAllocDefault);
+    if (result == cudaErrorMemoryAllocation) {
+      cudaGetLastError();
+      fail("the cuda device ({}) could not allocate {} MiB of pinned host memory", properties_.name, bytes >> 20);
+    }
+    check_cuda(result, "cudaHostAlloc(&memory, bytes, cudaHostAllocDefault)", __FILE__, __LINE__);
+    return memory;
+  }
+  void free_pinned(void* memory) noexcept override { cudaFreeHost(memory); }
 
   void copy_to_device(void* to, const void* from, size_t bytes, Stream stream) override {
     CUDA_CHECK(cudaMemcpyAsync(to, from, bytes, cudaMemcpyHostToDevice, cuda_stream(stream)));
@@ -67,6 +107,34 @@ class CudaDevice final : public Device {
     CUDA_CHECK(cudaMemsetAsync(memory, byte, bytes, cuda_stream(stream)));
   }
   void synchronize(Stream stream) override { CUDA_CHECK(cudaStreamSynchronize(cuda_stream(stream))); }
+
+  // Without cudaStreamNonBlocking the null stream would wait for all others, and they for it.
+  Stream create_stream() override {
+    cudaStream_t stream = nullptr;
+    CUDA_CHECK(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking));
+    return {stream};
+  }
+  void destroy_stream(Stream stream) noexcept override { cudaStreamDestroy(cuda_stream(stream)); }
+  std::unique_ptr<Event> create_event() override { return std::make_unique<CudaEvent>(); }
+
+  std::unique_ptr<Graph> capture(const std::function<void(Stream)>& work) override {
+    const StreamOwner stream(*this);
+    // Other threads, such as those that load pictures, may allocate meanwhile.
+    CUDA_CHECK(cudaStreamBeginCapture(cuda_stream(stream), cudaStreamCaptureModeThreadLocal));
+    cudaGraph_t captured = nullptr;
+    try {
+      work(stream);
+    } catch (...) {
+      cudaStreamEndCapture(cuda_stream(stream), &captured);
+      if (captured) cudaGraphDestroy(captured);
+      cudaGetLastError();
+      throw;
+    }
+    CUDA_CHECK(cudaStreamEndCapture(cuda_stream(stream), &captured));
+    const std::unique_ptr<std::remove_pointer_t<cudaGraph_t>, cudaError_t (*)(cudaGraph_t)> owner(captured,
+                                                                                                  cudaGraphDestroy);
+    return std::make_unique<CudaGraph>(captured);
+  }
 
   TensorDesc activation(Shape shape) const override { return nhwc(shape); }
   // A pixel's channels fill 16 bytes, so that the first convolution reads them at once.

@@ -1,11 +1,14 @@
 #include "engine/device_simt.h"
 
+#include <algorithm>
+#include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <iterator>
 #include <map>
 #include <mutex>
+#include <optional>
 
 #include "engine/device_cpu.h"
 #include "engine/error.h"
@@ -91,6 +94,31 @@ Allocations& allocations() {
   return all;
 }
 
+class SimtEvent final : public Event {
+ public:
+  void record(Stream) override { time_ = Clock::now(); }
+  void hold(Stream) override {}
+  void synchronize() override {}
+  double milliseconds_since(const Event& earlier) const override {
+    const auto& start = dynamic_cast<const SimtEvent&>(earlier);
+    check(time_ && start.time_, "simt device: the time between events of which one was never recorded");
+    return std::chrono::duration<double, std::milli>(*time_ - *start.time_).count();
+  }
+
+ private:
+  using Clock = std::chrono::steady_clock;
+  std::optional<Clock::time_point> time_;
+};
+
+class SimtGraph final : public Graph {
+ public:
+  explicit SimtGraph(std::function<void(Stream)> work) : work_(std::move(work)) {}
+  void launch(Stream stream) override { work_(stream); }
+
+ private:
+  std::function<void(Stream)> work_;
+};
+
 class SimtDevice final : public Device {
  public:
   DeviceKind kind() const override { return DeviceKind::simt; }
@@ -98,6 +126,14 @@ class SimtDevice final : public Device {
 
   void* allocate(size_t bytes) override { return allocations().add(bytes); }
   void free(void* memory) noexcept override { allocations().remove(memory); }
+  void* allocate_pinned(size_t bytes) override {
+    constexpr size_t kAlignment = 64;
+    void* const memory =
+        std::aligned_alloc(kAlignment, (std::max<size_t>(bytes, 1) + kAlignment - 1) / kAlignment * kAlignment);
+    check(memory, "the simt device could not allocate {} MiB of pinned host memory", bytes >> 20);
+    return memory;
+  }
+  void free_pinned(void* memory) noexcept override { std::free(memory); }
   void copy_to_device(void* to, const void* from, size_t bytes, Stream) override {
     allocations().check_range("copy to the device", to, bytes);
     if (bytes) std::memcpy(to, from, bytes);
@@ -116,6 +152,13 @@ class SimtDevice final : public Device {
     if (bytes) std::memset(memory, byte, bytes);
   }
   void synchronize(Stream) override {}
+
+  Stream create_stream() override { return {}; }
+  void destroy_stream(Stream) noexcept override {}
+  std::unique_ptr<Event> create_event() override { return std::make_unique<SimtEvent>(); }
+  std::unique_ptr<Graph> capture(const std::function<void(Stream)>& work) override {
+    return std::make_unique<SimtGraph>(work);
+  }
 
   TensorDesc activation(Shape shape) const override { return nhwc(shape); }
   TensorDesc picture(Shape shape) const override { return {shape, DataType::float32, (shape.c + 3) / 4 * 4}; }
