@@ -16,6 +16,8 @@
 #define SIMT_DYNAMIC_SHARED(type, name)                                  \
   extern __shared__ __align__(16) unsigned char dynamic_shared_memory[]; \
   type* const name = reinterpret_cast<type*>(dynamic_shared_memory)
+/// Last parameter of a device function that the emulator's reports name the caller of.
+#define SIMT_CALL_SITE
 #else
 #include "kernels/simt/cuda_language.h"
 #include "kernels/simt/launch.h"
@@ -29,6 +31,15 @@
       *static_cast<name##_type*>(::sandglass::simt::shared_array(&name##_tag, #name, sizeof(name##_type)))
 #define SIMT_DYNAMIC_SHARED(type, name) \
   type* const name = static_cast<type*>(::sandglass::simt::dynamic_shared_memory())
+#define SIMT_CALL_SITE , ::sandglass::simt::CallSite site = {__builtin_FILE(), __builtin_LINE()}
+#endif
+
+/// Whether the code being compiled may use what only sm_90a has (wgmma, setmaxnreg), TMA and mbarriers. The emulator
+/// has all of it; nvcc compiles each kernel once for each architecture.
+#if !defined(__CUDA_ARCH__) || defined(__CUDA_ARCH_FEAT_SM90_ALL)
+#define SANDGLASS_SM90A 1
+#else
+#define SANDGLASS_SM90A 0
 #endif
 
 namespace sandglass {

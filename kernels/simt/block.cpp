@@ -27,12 +27,12 @@ thread_local Fibers fibers;
 
 std::string to_text(const uint3& index) { return fmt::format("({}, {}, {})", index.x, index.y, index.z); }
 
+}  // namespace
+
 std::string to_text(const CallSite& site) {
   const std::string file = site.file;
   return fmt::format("{}:{}", file.substr(file.find_last_of('/') + 1), site.line);
 }
-
-}  // namespace
 
 Block* Block::running() { return running_block; }
 
@@ -57,6 +57,10 @@ void Block::run(const uint3& index) {
   }
   ready_.clear();
   at_barrier_.clear();
+  waiting_.clear();
+  asynchronous_.clear();
+  warpgroups_.assign(threads_.size() / kWarpgroupSize, Warpgroup());
+  unfenced_mbarriers_.clear();
   returned_ = 0;
   make_ready(std::move(all));
   running_block = this;
@@ -71,6 +75,7 @@ void Block::run(const uint3& index) {
     std::rethrow_exception(std::exchange(error_, nullptr));
   }
   report_deadlock();
+  report_unfinished_work();
   const std::string damage = shared_.find_damage();
   check(damage.empty(), "kernel '{}', block {}: wrote outside of {}; AddressSanitizer names the thread", launch_.kernel,
         to_text(index_), damage);
@@ -134,6 +139,7 @@ void Block::enter(Thread& thread) {
 }
 
 Thread* Block::next() {
+  run_asynchronous_work();
   if (ready_.empty()) return nullptr;
   if (order_.order == Order::random)
     std::swap(ready_.front(), ready_[random_.below(static_cast<uint32_t>(ready_.size()))]);
@@ -218,6 +224,42 @@ void Block::finish_collective_if_complete(int warp, unsigned lanes) {
   }
 }
 
+void Block::wait_for(const void* key, const char* what, CallSite site) {
+  Thread& self = *current_;
+  wait(what, site);
+  waiting_.emplace(key, &self);
+  self.fiber->suspend();
+}
+
+void Block::wake(const void* key) {
+  const auto [begin, end] = waiting_.equal_range(key);
+  std::vector<Thread*> threads;
+  for (auto i = begin; i != end; ++i) threads.push_back(i->second);
+  waiting_.erase(begin, end);
+  make_ready(std::move(threads));
+}
+
+void Block::later(std::function<void()> work) { asynchronous_.push_back(std::move(work)); }
+
+bool Block::early() { return order_.order == Order::random && random_.below(2) == 0; }
+
+void Block::run_asynchronous_work() {
+  const bool all_returned = returned_ == static_cast<int>(threads_.size());
+  while (!asynchronous_.empty() && !all_returned && (ready_.empty() || early())) {
+    const auto count = static_cast<uint32_t>(asynchronous_.size());
+    const auto chosen = asynchronous_.begin() + (order_.order == Order::random ? random_.below(count) : 0);
+    const std::function<void()> work = std::move(*chosen);
+    asynchronous_.erase(chosen);
+    work();
+  }
+}
+
+Warpgroup& Block::warpgroup() {
+  check(threads_.size() % kWarpgroupSize == 0,
+        "a warpgroup's instruction in a block of {} threads, not a multiple of {}", threads_.size(), kWarpgroupSize);
+  return warpgroups_[current_->number / kWarpgroupSize];
+}
+
 std::string Block::where(const Thread& thread) const {
   return fmt::format("kernel '{}', block {}, thread {}", launch_.kernel, to_text(index_), to_text(thread.index));
 }
@@ -237,6 +279,13 @@ void Block::report_deadlock() const {
                                 missing->returned
                                     ? "has returned"
                                     : fmt::format("waits in {} ({})", missing->waits_in, to_text(missing->waits_at))));
+}
+
+void Block::report_unfinished_work() const {
+  const auto where = [&] { return fmt::format("kernel '{}', block {}", launch_.kernel, to_text(index_)); };
+  check(asynchronous_.empty(), "{}: ended before {} asynchronous copies had arrived", where(), asynchronous_.size());
+  for (const Warpgroup& warpgroup : warpgroups_)
+    check(!warpgroup.busy(), "{}: ended with products (wgmma) that no wait_group waited for", where());
 }
 
 }  // namespace sandglass::simt

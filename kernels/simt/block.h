@@ -5,6 +5,8 @@
 #include <deque>
 #include <exception>
 #include <functional>
+#include <map>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -14,6 +16,7 @@
 #include "kernels/simt/shared_memory.h"
 #include "kernels/simt/thread_order.h"
 #include "kernels/simt/warp.h"
+#include "kernels/simt/warpgroup.h"
 
 namespace sandglass::simt {
 
@@ -31,6 +34,9 @@ struct Thread {
   int lane() const { return number % kWarpSize; }
 };
 
+/// "conv_cuda.cu:120"
+std::string to_text(const CallSite& site);
+
 class Block {
  public:
   Block(const Launch& launch, const std::function<void()>& body);
@@ -44,6 +50,17 @@ class Block {
   void barrier(CallSite site);
   /// Waits until all lanes of `mask` that have not returned are here; the exchange's result is then complete.
   void collective(const Exchange& exchange, CallSite site);
+  /// Waits until another CUDA thread or asynchronous work calls wake() with the key.
+  void wait_for(const void* key, const char* what, CallSite site);
+  void wake(const void* key);
+  /// Queues work that goes on while the threads run: at random points in random thread order, else when no thread can
+  /// go on without it. It must not throw.
+  void later(std::function<void()> work);
+  /// Whether asynchronous work that could be done now or later is to be done now.
+  bool early();
+  /// The warpgroup of the running thread. Throws Error if the block does not consist of whole warpgroups.
+  Warpgroup& warpgroup();
+  std::set<const void*>& unfenced_mbarriers() { return unfenced_mbarriers_; }
   Thread& thread() { return *current_; }
   SharedMemory& shared_memory() { return shared_; }
   /// "kernel 'peak', block (0, 0, 1), thread (3, 0, 0)"
@@ -57,10 +74,12 @@ class Block {
   // They have what they waited for.
   void make_ready(std::vector<Thread*> threads);
   void wait(const char* what, CallSite site);
+  void run_asynchronous_work();
   void finish_collective_if_complete(int warp, unsigned mask);
   std::string where(const Thread& thread) const;
   [[noreturn]] void fail_at(const Thread& thread, const std::string& what) const;
   void report_deadlock() const;
+  void report_unfinished_work() const;
 
   const Launch& launch_;
   const std::function<void()>& body_;
@@ -70,6 +89,10 @@ class Block {
   std::vector<Thread> threads_;
   std::deque<Thread*> ready_;  // unstarted threads, or such that have what they waited for
   std::vector<Thread*> at_barrier_;
+  std::multimap<const void*, Thread*> waiting_;
+  std::vector<std::function<void()>> asynchronous_;
+  std::vector<Warpgroup> warpgroups_;
+  std::set<const void*> unfenced_mbarriers_;
   int returned_ = 0;
   Thread* current_ = nullptr;
   Thread* handed_over_ = nullptr;  // taken from ready_ by a fiber that cannot run it itself

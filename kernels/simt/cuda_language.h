@@ -14,6 +14,7 @@
 #define __host__
 #define __forceinline__ inline
 #define __launch_bounds__(...)
+#define __grid_constant__
 
 // Of the CUDA thread that runs; the emulator sets them when it goes on with another one.
 extern thread_local constinit uint3 threadIdx;

@@ -18,6 +18,20 @@ void* SharedMemory::array(const void* tag, const char* name, size_t bytes) {
   return arrays_.emplace_back(tag, name, bytes).memory.data();
 }
 
+uint32_t SharedMemory::address(const void* memory) const {
+  const auto* const bytes = static_cast<const uint8_t*>(memory);
+  check(bytes >= dynamic_.data() && bytes < dynamic_.data() + dynamic_.bytes(),
+        "the address of something that is not in dynamic shared memory ({} bytes)", dynamic_.bytes());
+  return kDynamicAddress + static_cast<uint32_t>(bytes - dynamic_.data());
+}
+
+void* SharedMemory::at(uint32_t address, size_t bytes) const {
+  if (address < kDynamicAddress || address - kDynamicAddress + bytes > dynamic_.bytes())
+    fail("{} bytes at the shared address {:#x} are not in dynamic shared memory, {:#x} to {:#x}", bytes, address,
+         kDynamicAddress, kDynamicAddress + dynamic_.bytes());
+  return dynamic_.data() + (address - kDynamicAddress);
+}
+
 void SharedMemory::clear() {
   for (Array& array : arrays_) array.memory.clear();
   dynamic_.clear();

@@ -1,6 +1,7 @@
 // Shared memory of the emulated block: exact bounds, guard zones, NaN at the start of each block.
 #pragma once
 
+#include <cstdint>
 #include <deque>
 #include <string>
 
@@ -16,6 +17,10 @@ class SharedMemory {
   /// thread if all of them together are over the limit.
   void* array(const void* tag, const char* name, size_t bytes);
   void* dynamic() { return dynamic_.data(); }
+  /// Addresses in shared memory, for matrix descriptors. As on the GPU, dynamic memory begins at a multiple of 16 that
+  /// is no more than that. Throw Error for memory that is not dynamic shared memory.
+  uint32_t address(const void* memory) const;
+  void* at(uint32_t address, size_t bytes) const;
   /// For the next block: everything is NaN again.
   void clear();
   /// What was written outside of the arrays: "shared array 'tile' (1024 bytes): 4 bytes behind it, ..."; empty if
@@ -23,6 +28,8 @@ class SharedMemory {
   std::string find_damage();
 
  private:
+  static constexpr uint32_t kDynamicAddress = 1024 + 16;
+
   struct Array {
     Array(const void* tag, const char* name, size_t bytes) : tag(tag), name(name), memory(bytes) {}
     const void* tag;
