@@ -17,6 +17,7 @@ void register_operations() {
     register_warp_cpu();
     register_optimizer_cpu();
 #ifdef SANDGLASS_CUDA
+    register_conv_cuda();
     register_batch_norm_cuda();
     register_residual_cuda();
     register_max_pool_cuda();
@@ -24,6 +25,7 @@ void register_operations() {
     register_optimizer_cuda();
 #endif
 #ifdef SANDGLASS_SIMT
+    register_conv_simt();
     register_batch_norm_simt();
     register_residual_simt();
     register_max_pool_simt();

@@ -15,6 +15,7 @@ void register_warp_cpu();
 void register_optimizer_cpu();
 
 #ifdef SANDGLASS_CUDA
+void register_conv_cuda();
 void register_batch_norm_cuda();
 void register_residual_cuda();
 void register_max_pool_cuda();
@@ -23,6 +24,7 @@ void register_optimizer_cuda();
 #endif
 
 #ifdef SANDGLASS_SIMT
+void register_conv_simt();
 void register_batch_norm_simt();
 void register_residual_simt();
 void register_max_pool_simt();
