@@ -42,6 +42,7 @@ Block::Block(const Launch& launch, const std::function<void()>& body)
       order_(thread_order()),
       random_(order_.seed),
       threads_(launch.block.x * launch.block.y * launch.block.z),
+      copies_(threads_.size()),
       shared_(launch.shared_bytes) {}
 
 void Block::run(const uint3& index) {
@@ -55,6 +56,8 @@ void Block::run(const uint3& index) {
     threads_[i].index = {i % size.x, i / size.x % size.y, i / size.x / size.y};
     all.push_back(&threads_[i]);
   }
+  warps_.assign((threads_.size() + kWarpSize - 1) / kWarpSize, {});
+  for (AsyncCopies& copies : copies_) copies.clear();
   ready_.clear();
   at_barrier_.clear();
   waiting_.clear();
@@ -111,6 +114,7 @@ void Block::work() {
       thread.returned = true;
       thread.fiber = nullptr;
       ++block.returned_;
+      block.warps_[static_cast<size_t>(thread.warp())].returned |= 1u << thread.lane();
       block.finish_collective_if_complete(thread.warp(), 1u << thread.lane());
     } catch (const Error& error) {
       try {
@@ -181,7 +185,9 @@ void Block::collective(const Exchange& exchange, CallSite site) {
         self.lane(), exchange.name, to_text(site), exchange.mask);
   wait(exchange.name, site);
   self.exchange = exchange;
-  finish_collective_if_complete(self.warp(), exchange.mask);
+  Lanes& lanes = warps_[static_cast<size_t>(self.warp())];
+  lanes.in_collective |= 1u << self.lane();
+  if (lanes.cover(exchange.mask)) finish_collective_if_complete(self.warp(), exchange.mask);
   self.fiber->suspend();
 }
 
@@ -189,37 +195,27 @@ void Block::collective(const Exchange& exchange, CallSite site) {
 void Block::finish_collective_if_complete(int warp, unsigned lanes) {
   Thread* const first = &threads_[static_cast<size_t>(warp) * kWarpSize];
   const int count = std::min<int>(kWarpSize, static_cast<int>(threads_.size()) - warp * kWarpSize);
-  const auto waits = [&](const Thread& thread) { return thread.waits_in && thread.waits_in == thread.exchange.name; };
+  Lanes& here = warps_[static_cast<size_t>(warp)];
   for (int i = 0; i < count; ++i) {
     Thread& leader = first[i];
     const unsigned mask = leader.exchange.mask;
-    if (!waits(leader) || !(mask & lanes)) continue;
+    if (!(here.in_collective >> i & 1) || !(mask & lanes) || !here.cover(mask)) continue;
     std::vector<Thread*> members;
-    bool complete = true;
     for (int j = 0; j < count; ++j) {
       Thread& other = first[j];
       if (!(mask >> j & 1) || other.returned) continue;
-      if (!waits(other)) {
-        complete = false;
-        continue;
-      }
-      if (other.exchange.mask != mask || !(other.waits_at == leader.waits_at))
+      if (other.exchange.mask != mask || other.exchange.work != leader.exchange.work ||
+          !(other.waits_at == leader.waits_at))
         fail("lane {} is in {} ({}) with the mask {:#010x} while lane {} is in {} ({}) with the mask {:#010x}", i,
              leader.waits_in, to_text(leader.waits_at), mask, j, other.waits_in, to_text(other.waits_at),
              other.exchange.mask);
       members.push_back(&other);
     }
-    if (!complete) continue;
-    uint64_t votes = 0;
-    for (const Thread* member : members) votes |= uint64_t{member->exchange.value != 0} << member->lane();
-    for (Thread* member : members) {
-      Exchange& exchange = member->exchange;
-      const int source = exchange.source_lane;
-      if (source >= 0 && (source >= count || !(mask >> source & 1) || first[source].returned))
-        fail("lane {} takes the value of lane {} in {} ({}), which does not take part (mask {:#010x})", member->lane(),
-             source, exchange.name, to_text(member->waits_at), mask);
-      exchange.result = source >= 0 ? first[source].exchange.value : votes;
-    }
+    if (leader.exchange.work)
+      work_for_warp(members);
+    else
+      exchange_values(members, first);
+    for (const Thread* member : members) here.in_collective &= ~(1u << member->lane());
     make_ready(std::move(members));
   }
 }
@@ -258,6 +254,35 @@ Warpgroup& Block::warpgroup() {
   check(threads_.size() % kWarpgroupSize == 0,
         "a warpgroup's instruction in a block of {} threads, not a multiple of {}", threads_.size(), kWarpgroupSize);
   return warpgroups_[current_->number / kWarpgroupSize];
+}
+
+void Block::work_for_warp(const std::vector<Thread*>& members) {
+  const Exchange& exchange = members.front()->exchange;
+  if (members.size() != kWarpSize)
+    fail("{} ({}) needs all {} lanes of the warp, only {} call it", exchange.name, to_text(members.front()->waits_at),
+         kWarpSize, members.size());
+  void* pointers[kWarpSize];
+  for (int lane = 0; lane < kWarpSize; ++lane) pointers[lane] = reinterpret_cast<void*>(members[lane]->exchange.value);
+  exchange.work(pointers);
+}
+
+// Hands the lanes of a complete collective what they take from each other; `lanes` begins with the warp's first one.
+void Block::exchange_values(const std::vector<Thread*>& members, const Thread* lanes) {
+  const unsigned mask = members.front()->exchange.mask;
+  unsigned present = 0;
+  uint64_t votes = 0;
+  for (const Thread* member : members) {
+    present |= 1u << member->lane();
+    votes |= uint64_t{member->exchange.value != 0} << member->lane();
+  }
+  for (Thread* member : members) {
+    Exchange& exchange = member->exchange;
+    const int source = exchange.source_lane;
+    if (source >= 0 && !(present >> source & 1))
+      fail("lane {} takes the value of lane {} in {} ({}), which does not take part (mask {:#010x})", member->lane(),
+           source, exchange.name, to_text(member->waits_at), mask);
+    exchange.result = source >= 0 ? lanes[source].exchange.value : votes;
+  }
 }
 
 std::string Block::where(const Thread& thread) const {

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "engine/random.h"
+#include "kernels/simt/async_copy.h"
 #include "kernels/simt/fiber.h"
 #include "kernels/simt/launch.h"
 #include "kernels/simt/shared_memory.h"
@@ -63,6 +64,7 @@ class Block {
   std::set<const void*>& unfenced_mbarriers() { return unfenced_mbarriers_; }
   Thread& thread() { return *current_; }
   SharedMemory& shared_memory() { return shared_; }
+  AsyncCopies& copies() { return copies_[static_cast<size_t>(current_->number)]; }
   /// "kernel 'peak', block (0, 0, 1), thread (3, 0, 0)"
   std::string where() const { return where(*current_); }
 
@@ -71,11 +73,19 @@ class Block {
   void run_threads();
   void enter(Thread& thread);
   Thread* next();
+  // Lanes of a warp, one bit each.
+  struct Lanes {
+    unsigned in_collective = 0, returned = 0;
+    bool cover(unsigned mask) const { return (mask & ~(in_collective | returned)) == 0; }
+  };
+
   // They have what they waited for.
   void make_ready(std::vector<Thread*> threads);
   void wait(const char* what, CallSite site);
   void run_asynchronous_work();
   void finish_collective_if_complete(int warp, unsigned mask);
+  void work_for_warp(const std::vector<Thread*>& members);
+  void exchange_values(const std::vector<Thread*>& members, const Thread* lanes);
   std::string where(const Thread& thread) const;
   [[noreturn]] void fail_at(const Thread& thread, const std::string& what) const;
   void report_deadlock() const;
@@ -87,7 +97,9 @@ class Block {
   Random random_;
   uint3 index_{};
   std::vector<Thread> threads_;
-  std::deque<Thread*> ready_;  // unstarted threads, or such that have what they waited for
+  std::vector<Lanes> warps_;
+  std::vector<AsyncCopies> copies_;  // of each thread
+  std::deque<Thread*> ready_;        // unstarted threads, or such that have what they waited for
   std::vector<Thread*> at_barrier_;
   std::multimap<const void*, Thread*> waiting_;
   std::vector<std::function<void()>> asynchronous_;

@@ -17,8 +17,12 @@ int group(int lane, int width) {
 
 uint64_t exchange(const char* name, unsigned mask, uint64_t value, int source_lane, CallSite site) {
   Block& block = *Block::running();
-  block.collective({name, mask, value, source_lane, 0}, site);
+  block.collective({name, mask, value, source_lane}, site);
   return block.thread().exchange.result;
+}
+
+void run_for_warp(const char* name, void* data, WarpWork work, CallSite site) {
+  Block::running()->collective({name, 0xffffffff, reinterpret_cast<uintptr_t>(data), -1, 0, work}, site);
 }
 
 int lane() { return Block::running()->thread().lane(); }
