@@ -23,6 +23,50 @@ const char* name_of(DeviceKind kind) {
   return "unknown";
 }
 
+const char* name_of(Precision precision) {
+  switch (precision) {
+    case Precision::fp32:
+      return "fp32";
+    case Precision::tf32:
+      return "tf32";
+    case Precision::bf16:
+      return "bf16";
+  }
+  return "unknown";
+}
+
+Precision parse_precision(std::string_view text) {
+  for (Precision precision : {Precision::fp32, Precision::tf32, Precision::bf16})
+    if (text == name_of(precision)) return precision;
+  fail("unknown precision '{}': choose fp32, tf32 or bf16", text);
+}
+
+const char* name_of(ConvLibrary library) {
+  switch (library) {
+    case ConvLibrary::hand:
+      return "hand";
+    case ConvLibrary::cudnn:
+      return "cudnn";
+    case ConvLibrary::cublas:
+      return "cublas";
+  }
+  return "unknown";
+}
+
+ConvLibrary parse_conv_library(std::string_view text) {
+  for (ConvLibrary library : {ConvLibrary::hand, ConvLibrary::cudnn, ConvLibrary::cublas})
+    if (text == name_of(library)) return library;
+  fail("unknown implementation of convolutions '{}': choose hand, cudnn or cublas", text);
+}
+
+TensorDesc gpu_activation(Shape shape, Precision precision) {
+  return nhwc(shape, precision == Precision::bf16 ? DataType::bfloat16 : DataType::float32);
+}
+
+TensorDesc gpu_picture(Shape shape, Precision precision) {
+  return {shape, gpu_activation(shape, precision).type, (shape.c + 3) / 4 * 4};
+}
+
 DeviceMemory::DeviceMemory(Device& device, size_t bytes)
     : device_(&device), data_(static_cast<uint8_t*>(device.allocate(bytes))), bytes_(bytes) {}
 
@@ -53,7 +97,7 @@ std::vector<DeviceKind> available_devices() {
   return devices;
 }
 
-std::unique_ptr<Device> open_device(DeviceKind kind) {
+std::unique_ptr<Device> open_device(DeviceKind kind, const DeviceOptions& options) {
   const std::string reason = why_unavailable(kind);
   if (!reason.empty()) {
     std::string present;
@@ -61,20 +105,25 @@ std::unique_ptr<Device> open_device(DeviceKind kind) {
       present += fmt::format("{}{}", present.empty() ? "" : ", ", name_of(other));
     fail("device '{}' is not available: {}; available: {}", name_of(kind), reason, present);
   }
+  check(kind != DeviceKind::cpu || options.precision == Precision::fp32,
+        "the cpu device has no precision '{}': it computes in fp32", name_of(options.precision));
+  check(kind == DeviceKind::cuda || options.conv == ConvLibrary::hand,
+        "device '{}' has no convolutions of {}: only the cuda device lets you choose, '{}' has its own ('hand')",
+        name_of(kind), name_of(options.conv), name_of(kind));
 #ifdef SANDGLASS_CUDA
-  if (kind == DeviceKind::cuda) return open_cuda_device();
+  if (kind == DeviceKind::cuda) return open_cuda_device(options);
 #endif
 #ifdef SANDGLASS_SIMT
-  if (kind == DeviceKind::simt) return open_simt_device();
+  if (kind == DeviceKind::simt) return open_simt_device(options);
 #endif
   return open_cpu_device();
 }
 
-std::unique_ptr<Device> open_device(std::string_view name) {
+std::unique_ptr<Device> open_device(std::string_view name, const DeviceOptions& options) {
   if (name == "auto")
-    return open_device(why_unavailable(DeviceKind::cuda).empty() ? DeviceKind::cuda : DeviceKind::cpu);
+    return open_device(why_unavailable(DeviceKind::cuda).empty() ? DeviceKind::cuda : DeviceKind::cpu, options);
   for (DeviceKind kind : {DeviceKind::cpu, DeviceKind::cuda, DeviceKind::simt})
-    if (name == name_of(kind)) return open_device(kind);
+    if (name == name_of(kind)) return open_device(kind, options);
   fail("unknown device '{}': choose auto, cpu, cuda or simt", name);
 }
 

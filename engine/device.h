@@ -15,6 +15,26 @@ namespace sandglass {
 enum class DeviceKind { cpu, cuda, simt };
 const char* name_of(DeviceKind kind);
 
+/// What convolutions compute with and feature maps are stored in. Sums are float or double in all three.
+///   fp32: float arithmetic on float maps. tf32: tensor cores on float maps whose operands are rounded to 10 bits of
+///   mantissa. bf16: tensor cores on bfloat16 maps; weights keep a float32 master copy.
+enum class Precision { fp32, tf32, bf16 };
+const char* name_of(Precision precision);
+/// "fp32", "tf32" or "bf16"; throws Error for anything else.
+Precision parse_precision(std::string_view text);
+
+/// Who computes convolutions on the cuda device: the kernels written here, or NVIDIA's libraries to compare with.
+enum class ConvLibrary { hand, cudnn, cublas };
+const char* name_of(ConvLibrary library);
+/// "hand", "cudnn" or "cublas"; throws Error for anything else.
+ConvLibrary parse_conv_library(std::string_view text);
+
+struct DeviceOptions {
+  Precision precision = Precision::fp32;
+  ConvLibrary conv = ConvLibrary::hand;
+  bool operator==(const DeviceOptions&) const = default;
+};
+
 /// An in-order queue of work on a device. Null is a queue that is always there and otherwise like any other. Work in
 /// different streams may run at the same time and in any order, except where an Event says otherwise. The cpu device
 /// runs all work at once, in the host's order.
@@ -48,7 +68,12 @@ class Graph {
 
 class Device {
  public:
+  explicit Device(const DeviceOptions& options) : options_(options) {}
   virtual ~Device() = default;
+  Device(const Device&) = delete;
+  Device& operator=(const Device&) = delete;
+  Precision precision() const { return options_.precision; }
+  ConvLibrary conv_library() const { return options_.conv; }
   virtual DeviceKind kind() const = 0;
   /// What it runs on, for people: processor or GPU, threads, libraries.
   virtual std::string description() const = 0;
@@ -85,12 +110,29 @@ class Device {
   /// `work` throws.
   virtual std::unique_ptr<Graph> capture(const std::function<void(Stream)>& work) = 0;
 
-  /// The layout in which this device keeps float feature maps between operations: NHWC on cuda and simt, channels in
-  /// blocks of 8 (AVX2) or 16 (AVX-512) on cpu.
+  /// Whether operations take feature maps of this type: float32 everywhere, bfloat16 on cuda and simt.
+  bool stores(DataType type) const {
+    return type == DataType::float32 || (type == DataType::bfloat16 && kind() != DeviceKind::cpu);
+  }
+  /// How this device keeps feature maps between operations: NHWC on cuda and simt (bfloat16 with Precision::bf16),
+  /// channels in blocks of 8 (AVX2) or 16 (AVX-512) on cpu.
   virtual TensorDesc activation(Shape shape) const = 0;
+  /// The network's result: as activation(), but always float32.
+  TensorDesc heatmaps(Shape shape) const {
+    TensorDesc desc = activation(shape);
+    desc.type = DataType::float32;
+    return desc;
+  }
   /// The layout of the network's input, as the first convolution reads it.
   virtual TensorDesc picture(Shape shape) const = 0;
+
+ private:
+  DeviceOptions options_;
 };
+
+/// How the devices cuda and simt keep activations and pictures. A picture's pixel has its channels padded to 4.
+TensorDesc gpu_activation(Shape shape, Precision precision);
+TensorDesc gpu_picture(Shape shape, Precision precision);
 
 /// Device memory with an owner; freed with it.
 class DeviceMemory {
@@ -168,8 +210,9 @@ std::vector<DeviceKind> available_devices();
 std::string why_unavailable(DeviceKind kind);
 
 /// Opens a device by name: cpu, cuda, simt, or auto (cuda where there is one, else cpu).
-/// Throws Error naming the devices that are there if it is none of them.
-std::unique_ptr<Device> open_device(std::string_view name);
-std::unique_ptr<Device> open_device(DeviceKind kind);
+/// Throws Error naming the devices that are there if it is none of them, or saying what the device has if it lacks
+/// what the options ask for: the cpu device computes in fp32 by oneDNN, libraries are a choice on cuda only.
+std::unique_ptr<Device> open_device(std::string_view name, const DeviceOptions& options = {});
+std::unique_ptr<Device> open_device(DeviceKind kind, const DeviceOptions& options = {});
 
 }  // namespace sandglass

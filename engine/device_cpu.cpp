@@ -43,6 +43,7 @@ class CpuGraph final : public Graph {
 
 class CpuDevice final : public Device {
  public:
+  CpuDevice() : Device({}) {}
   DeviceKind kind() const override { return DeviceKind::cpu; }
 
   std::string description() const override {

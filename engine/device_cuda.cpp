@@ -50,7 +50,7 @@ class CudaGraph final : public Graph {
 
 class CudaDevice final : public Device {
  public:
-  CudaDevice() {
+  explicit CudaDevice(const DeviceOptions& options) : Device(options) {
     CUDA_CHECK(cudaSetDevice(0));
     CUDA_CHECK(cudaGetDeviceProperties(&properties_, 0));
   }
@@ -136,9 +136,8 @@ class CudaDevice final : public Device {
     return std::make_unique<CudaGraph>(captured);
   }
 
-  TensorDesc activation(Shape shape) const override { return nhwc(shape); }
-  // A pixel's channels fill 16 bytes, so that the first convolution reads them at once.
-  TensorDesc picture(Shape shape) const override { return {shape, DataType::float32, (shape.c + 3) / 4 * 4}; }
+  TensorDesc activation(Shape shape) const override { return gpu_activation(shape, precision()); }
+  TensorDesc picture(Shape shape) const override { return gpu_picture(shape, precision()); }
 
  private:
   cudaDeviceProp properties_{};
@@ -170,10 +169,10 @@ std::string find_why_cuda_is_unavailable() {
 
 }  // namespace
 
-std::unique_ptr<Device> open_cuda_device() {
+std::unique_ptr<Device> open_cuda_device(const DeviceOptions& options) {
   const std::string reason = why_cuda_is_unavailable();
   check(reason.empty(), "cannot open the cuda device: {}", reason);
-  return std::make_unique<CudaDevice>();
+  return std::make_unique<CudaDevice>(options);
 }
 
 std::string why_cuda_is_unavailable() {

@@ -6,7 +6,7 @@
 namespace sandglass {
 
 /// The first GPU (choose another with CUDA_VISIBLE_DEVICES). Throws Error if there is none that fits.
-std::unique_ptr<Device> open_cuda_device();
+std::unique_ptr<Device> open_cuda_device(const DeviceOptions& options);
 
 /// Why the first GPU cannot be used (no driver, driver too old, no GPU, its architecture is not in this build), for
 /// people; empty if it can.

@@ -121,6 +121,7 @@ class SimtGraph final : public Graph {
 
 class SimtDevice final : public Device {
  public:
+  using Device::Device;
   DeviceKind kind() const override { return DeviceKind::simt; }
   std::string description() const override { return fmt::format("CUDA kernels emulated on {}", processor_name()); }
 
@@ -160,13 +161,13 @@ class SimtDevice final : public Device {
     return std::make_unique<SimtGraph>(work);
   }
 
-  TensorDesc activation(Shape shape) const override { return nhwc(shape); }
-  TensorDesc picture(Shape shape) const override { return {shape, DataType::float32, (shape.c + 3) / 4 * 4}; }
+  TensorDesc activation(Shape shape) const override { return gpu_activation(shape, precision()); }
+  TensorDesc picture(Shape shape) const override { return gpu_picture(shape, precision()); }
 };
 
 }  // namespace
 
-std::unique_ptr<Device> open_simt_device() { return std::make_unique<SimtDevice>(); }
+std::unique_ptr<Device> open_simt_device(const DeviceOptions& options) { return std::make_unique<SimtDevice>(options); }
 
 std::string find_simt_memory_damage() { return allocations().find_damage(); }
 

@@ -5,7 +5,7 @@
 
 namespace sandglass {
 
-std::unique_ptr<Device> open_simt_device();
+std::unique_ptr<Device> open_simt_device(const DeviceOptions& options);
 
 /// What was written outside of the device's allocations since the last call, for people: "allocation 3 (1024 bytes): 4
 /// bytes behind it, ..."; empty if nothing was. The emulator asks after each kernel.

@@ -50,6 +50,10 @@ struct TensorDesc {
 /// Feature map in plain NHWC.
 inline TensorDesc nhwc(Shape shape, DataType type = DataType::float32) { return {shape, type, shape.c}; }
 
+/// The address of a float32 feature map, which operations take as void*: its type is in its TensorDesc.
+inline const float* f32(const void* map) { return static_cast<const float*>(map); }
+inline float* f32(void* map) { return static_cast<float*>(map); }
+
 /// A described piece of device memory.
 struct Tensor {
   TensorDesc desc;
@@ -57,7 +61,8 @@ struct Tensor {
   float* f32() const { return static_cast<float*>(data); }
 };
 
-/// Copies a float feature map between two layouts on the host; `to` has the same shape, its padding becomes zero.
-void convert_layout(const TensorDesc& from, const float* source, const TensorDesc& to, float* target);
+/// Copies a feature map between two layouts and element types (float32, bfloat16) on the host; `to` has the same
+/// shape, its padding becomes zero.
+void convert_layout(const TensorDesc& from, const void* source, const TensorDesc& to, void* target);
 
 }  // namespace sandglass

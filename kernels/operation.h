@@ -6,7 +6,10 @@
 //
 // Rules that hold for every operation unless its contract says otherwise:
 // - results are overwritten, not accumulated; arguments do not alias;
-// - feature maps may have any layout that the device names in Device::activation (see TensorDesc);
+// - feature maps may have any layout that the device names in Device::activation (see TensorDesc); they are void* in
+// the
+//   arguments, with the element type of their TensorDesc in the spec: float32, or bfloat16 where the device stores it.
+//   Results are computed in float and rounded once; statistics are of the stored values;
 // - the same input gives the same bits, run after run and whatever the number of threads;
 // - `workspace` holds workspace_bytes() of scratch memory, aligned to 64 bytes, whose content does not matter.
 #pragma once
@@ -15,6 +18,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "engine/device.h"
 #include "engine/error.h"
@@ -86,6 +90,10 @@ std::unique_ptr<typename Spec::Operation> make_operation(Device& device, const S
   if (found == implementations<Spec>().end())
     fail("device '{}' has no operation '{}'", name_of(device.kind()), Spec::kName);
   spec.check();
+  if constexpr (requires { spec.maps(); })
+    for (const TensorDesc& map : spec.maps())
+      check(device.stores(map.type), "{}: device '{}' has no feature maps of type {}", Spec::kName,
+            name_of(device.kind()), name_of(map.type));
   return found->second(device, spec);
 }
 

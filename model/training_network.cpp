@@ -72,8 +72,9 @@ TrainingNetwork::Implementation::Implementation(Device& device, const TrainingNe
   outputs = graph.outputs;
 
   const PlanTensor dy = graph.map("l0.dy", y.desc.shape);
-  std::shared_ptr<HeatmapLoss::Operation> heatmap_loss = make_operation(device, HeatmapLoss{options.heatmap, y.desc});
-  std::shared_ptr<L2Loss::Operation> l2_loss = make_operation(device, L2Loss{y.desc});
+  std::shared_ptr<HeatmapLoss::Operation> heatmap_loss =
+      make_operation(device, HeatmapLoss{options.heatmap, y.desc, dy.desc});
+  std::shared_ptr<L2Loss::Operation> l2_loss = make_operation(device, L2Loss{y.desc, dy.desc});
   const Buffer workspace =
       pass.buffer("loss.workspace", std::max(heatmap_loss->workspace_bytes(), l2_loss->workspace_bytes()));
   pass.step("loss", {y.buffer, dy.buffer, intensities, points, loss, workspace}, [=, this](const Plan::Memory& m) {

@@ -38,10 +38,10 @@ struct BatchNormFinalize {
 };
 
 struct BatchNormApplyArguments {
-  const float* z = nullptr;
+  const void* z = nullptr;
   const float* scale = nullptr;  ///< [C]
   const float* shift = nullptr;  ///< [C]
-  float* y = nullptr;            ///< may be z
+  void* y = nullptr;             ///< may be z
 };
 
 /// y = relu?(z * scale + shift)
@@ -51,12 +51,13 @@ struct BatchNormApply {
   static constexpr const char* kName = "batch_norm_apply";
   TensorDesc z;
   bool relu = false;
+  std::vector<TensorDesc> maps() const { return {z}; }
   void check() const;
 };
 
 struct BatchNormBackwardReduceArguments {
-  float* g = nullptr;            ///< dL/d relu(z * scale + shift); masked in place
-  const float* z = nullptr;      ///< layout of g
+  void* g = nullptr;             ///< dL/d relu(z * scale + shift); masked in place
+  const void* z = nullptr;       ///< layout of g
   const float* scale = nullptr;  ///< [C]
   const float* shift = nullptr;  ///< [C]
   double* sum = nullptr;         ///< [C], sum of g
@@ -69,6 +70,7 @@ struct BatchNormBackwardReduce {
   using Operation = sandglass::Operation<Arguments>;
   static constexpr const char* kName = "batch_norm_backward_reduce";
   TensorDesc z;
+  std::vector<TensorDesc> maps() const { return {z}; }
   void check() const;
 };
 
@@ -96,12 +98,12 @@ struct BatchNormBackwardFinalize {
 };
 
 struct BatchNormBackwardApplyArguments {
-  const float* g = nullptr;
-  const float* z = nullptr;
+  const void* g = nullptr;
+  const void* z = nullptr;
   const float* a = nullptr;  ///< [C]
   const float* b = nullptr;  ///< [C]
   const float* c = nullptr;  ///< [C]
-  float* dz = nullptr;       ///< may be g
+  void* dz = nullptr;        ///< may be g
 };
 
 /// dz = a * g + b * z + c
@@ -110,6 +112,7 @@ struct BatchNormBackwardApply {
   using Operation = sandglass::Operation<Arguments>;
   static constexpr const char* kName = "batch_norm_backward_apply";
   TensorDesc z;
+  std::vector<TensorDesc> maps() const { return {z}; }
   void check() const;
 };
 

@@ -28,8 +28,8 @@ void finalize(const BatchNormFinalize& spec, const BatchNormFinalizeArguments& a
 void apply(const BatchNormApply& spec, const BatchNormApplyArguments& a, Stream) {
   ChannelPieces(spec.z).for_each([&](const ChannelPiece& piece, auto width) {
     const auto scale = piece.coefficients(a.scale), shift = piece.coefficients(a.shift);
-    const float* z = a.z + piece.offset;
-    float* y = a.y + piece.offset;
+    const float* z = f32(a.z) + piece.offset;
+    float* y = f32(a.y) + piece.offset;
     if (spec.relu) {
       for (int i = 0; i < piece.pixels; ++i, z += piece.stride, y += piece.stride)
 #pragma omp simd
@@ -49,8 +49,8 @@ class BackwardReduce final : public BatchNormBackwardReduce::Operation {
   void run(const BatchNormBackwardReduceArguments& a, Stream) override {
     sums_.pieces().for_each([&](const ChannelPiece& piece, auto width) {
       const auto scale = piece.coefficients(a.scale), shift = piece.coefficients(a.shift);
-      const float* z = a.z + piece.offset;
-      float* g = a.g + piece.offset;
+      const float* z = f32(a.z) + piece.offset;
+      float* g = f32(a.g) + piece.offset;
       double sums[2][kPieceChannels] = {};
       for (int i = 0; i < piece.pixels; ++i, z += piece.stride, g += piece.stride)
 #pragma omp simd
@@ -88,9 +88,9 @@ void backward_apply(const BatchNormBackwardApply& spec, const BatchNormBackwardA
   ChannelPieces(spec.z).for_each([&](const ChannelPiece& piece, auto width) {
     const auto a = piece.coefficients(arguments.a), b = piece.coefficients(arguments.b),
                shift = piece.coefficients(arguments.c);
-    const float* g = arguments.g + piece.offset;
-    const float* z = arguments.z + piece.offset;
-    float* dz = arguments.dz + piece.offset;
+    const float* g = f32(arguments.g) + piece.offset;
+    const float* z = f32(arguments.z) + piece.offset;
+    float* dz = f32(arguments.dz) + piece.offset;
     for (int i = 0; i < piece.pixels; ++i, g += piece.stride, z += piece.stride, dz += piece.stride)
 #pragma omp simd
       for (int c = 0; c < width; ++c) dz[c] = a[c] * g[c] + (b[c] * z[c] + shift[c]);

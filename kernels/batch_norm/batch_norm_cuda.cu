@@ -48,13 +48,13 @@ __global__ void __launch_bounds__(kPassThreads)
   const auto scale = load_coefficients<kWidth>(a.scale + c), shift = load_coefficients<kWidth>(a.shift + c);
   for (int64_t pixel = pass_first_pixel(); pixel < pixels; pixel += pass_pixel_step()) {
     const int64_t at = pixel * channels + c;
-    Channels<kWidth> y = load<kWidth>(a.z + at);
+    Channels<kWidth> y = load<kWidth>(a.z, at);
 #pragma unroll
     for (int i = 0; i < kWidth; ++i) {
       y.v[i] = fmaf(y.v[i], scale.v[i], shift.v[i]);
       if (with_relu) y.v[i] = relu(y.v[i]);
     }
-    store(a.y + at, y);
+    store(a.y, at, y);
   }
 }
 
@@ -78,8 +78,8 @@ __global__ void __launch_bounds__(kPassThreads)
     const auto scale = load_coefficients<kWidth>(a.scale + c), shift = load_coefficients<kWidth>(a.shift + c);
     for (int64_t pixel = pass_first_pixel(); pixel < pixels; pixel += pass_pixel_step()) {
       const int64_t at = pixel * channels + c;
-      const auto z = load<kWidth>(a.z + at);
-      auto g = load<kWidth>(a.g + at);
+      const auto z = load<kWidth>(a.z, at);
+      auto g = load<kWidth>(a.g, at);
 #pragma unroll
       for (int i = 0; i < kWidth; ++i) {
         g.v[i] = fmaf(z.v[i], scale.v[i], shift.v[i]) > 0 ? g.v[i] : 0.0f;
@@ -87,7 +87,7 @@ __global__ void __launch_bounds__(kPassThreads)
         sums[0][i] += gradient;
         sums[1][i] += gradient * z.v[i];
       }
-      store(a.g + at, g);
+      store(a.g, at, g);
     }
   }
   store_block_sums(sums, channels, partial);
@@ -146,11 +146,11 @@ __global__ void __launch_bounds__(kPassThreads)
              c = load_coefficients<kWidth>(arguments.c + channel);
   for (int64_t pixel = pass_first_pixel(); pixel < pixels; pixel += pass_pixel_step()) {
     const int64_t at = pixel * channels + channel;
-    const auto z = load<kWidth>(arguments.z + at);
-    auto dz = load<kWidth>(arguments.g + at);
+    const auto z = load<kWidth>(arguments.z, at);
+    auto dz = load<kWidth>(arguments.g, at);
 #pragma unroll
     for (int i = 0; i < kWidth; ++i) dz.v[i] = fmaf(a.v[i], dz.v[i], fmaf(b.v[i], z.v[i], c.v[i]));
-    store(arguments.dz + at, dz);
+    store(arguments.dz, at, dz);
   }
 }
 

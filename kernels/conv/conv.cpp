@@ -16,10 +16,18 @@ std::string to_string(const ConvShape& shape) {
                      shape.s, shape.stride);
 }
 
+namespace {
+void check_weights(const char* operation, DataType type) {
+  check(type == DataType::float32 || type == DataType::bfloat16,
+        "{}: the weights are {}, only float32 and bfloat16 are supported", operation, name_of(type));
+}
+}  // namespace
+
 void ConvForward::check() const {
   shape.check();
   check_map(kName, "x", x, shape.input());
   check_map(kName, "y", y, shape.output());
+  check_weights(kName, weights);
   sandglass::check(!statistics || (!residual && !relu), "{}: statistics go with neither residual nor relu", kName);
 }
 
@@ -27,6 +35,7 @@ void ConvBackwardData::check() const {
   shape.check();
   check_map(kName, "dy", dy, shape.output());
   check_map(kName, "dx", dx, shape.input());
+  check_weights(kName, weights);
 }
 
 void ConvBackwardWeights::check() const {

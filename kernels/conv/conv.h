@@ -3,7 +3,7 @@
 //   y[n,p,q,k] = sum over r,s,c of  t(x[n, p*stride + r - padding, q*stride + s - padding, c]) * w[k,r,s,c]
 //
 // where x outside the picture counts as 0 *after* the transform t. Source of the fused forms: docs/design.md, "Traffic
-// is the limit". Weights and their gradients are float32 KRSC (c fastest) on every device.
+// is the limit". Weights are KRSC (c fastest), float32 or bfloat16; their gradients float32.
 #pragma once
 
 #include "kernels/operation.h"
@@ -42,19 +42,20 @@ class ConvOperation : public Operation<Arguments> {
  public:
   /// Memory for the weights in the form run() reads them; 0 where it reads KRSC itself.
   virtual size_t packed_weight_bytes() const = 0;
-  /// Turns KRSC weights into that form; to be called whenever they have changed. Not called where the size is 0.
-  virtual void pack_weights(const float* weights, void* packed, Stream stream) = 0;
+  /// Turns KRSC weights of type spec.weights into that form; to be called whenever they have changed. Not called where
+  /// the size is 0.
+  virtual void pack_weights(const void* weights, void* packed, Stream stream) = 0;
 };
 
 struct ConvForwardArguments {
-  const float* x = nullptr;         ///< input(), layout spec.x
-  const void* weights = nullptr;    ///< packed, or KRSC where packed_weight_bytes() is 0
-  float* y = nullptr;               ///< output(), layout spec.y
-  InputTransform transform;         ///< scale and shift given if and only if spec.input_transform
-  const float* bias = nullptr;      ///< [K], added if spec.bias
-  const float* residual = nullptr;  ///< layout of y, added if spec.residual; may be y itself
-  double* sum = nullptr;            ///< [K], if spec.statistics: sum of y over n, p, q
-  double* sum_squares = nullptr;    ///< [K], if spec.statistics
+  const void* x = nullptr;         ///< input(), layout spec.x
+  const void* weights = nullptr;   ///< packed, or KRSC where packed_weight_bytes() is 0
+  void* y = nullptr;               ///< output(), layout spec.y
+  InputTransform transform;        ///< scale and shift given if and only if spec.input_transform
+  const float* bias = nullptr;     ///< [K], added if spec.bias
+  const void* residual = nullptr;  ///< layout of y, added if spec.residual; may be y itself
+  double* sum = nullptr;           ///< [K], if spec.statistics: sum of y over n, p, q
+  double* sum_squares = nullptr;   ///< [K], if spec.statistics
   void* workspace = nullptr;
 };
 
@@ -67,14 +68,16 @@ struct ConvForward {
   ConvShape shape;
   TensorDesc x, y;
   bool input_transform = false, bias = false, residual = false, relu = false, statistics = false;
+  DataType weights = DataType::float32;  ///< of the KRSC weights that run() or pack_weights() reads
+  std::vector<TensorDesc> maps() const { return {x, y}; }
   void check() const;
 };
 
 struct ConvBackwardDataArguments {
-  const float* dy = nullptr;      ///< output(), layout spec.dy
+  const void* dy = nullptr;       ///< output(), layout spec.dy
   const void* weights = nullptr;  ///< packed, or KRSC where packed_weight_bytes() is 0
-  float* dx = nullptr;            ///< input(), layout spec.dx; read first if spec.accumulate
-  const float* z = nullptr;       ///< if spec.mask: what the forward pass transformed, layout spec.dx
+  void* dx = nullptr;             ///< input(), layout spec.dx; read first if spec.accumulate
+  const void* z = nullptr;        ///< if spec.mask: what the forward pass transformed, layout spec.dx
   const float* scale = nullptr;   ///< [C], if spec.mask
   const float* shift = nullptr;   ///< [C], if spec.mask
   double* sum = nullptr;          ///< [C], if spec.mask: sum of dx over n, h, w
@@ -92,15 +95,17 @@ struct ConvBackwardData {
   ConvShape shape;
   TensorDesc dy, dx;
   bool accumulate = false, mask = false;
+  DataType weights = DataType::float32;  ///< as in ConvForward
+  std::vector<TensorDesc> maps() const { return {dy, dx}; }
   void check() const;
 };
 
 struct ConvBackwardWeightsArguments {
-  const float* x = nullptr;   ///< input(), layout spec.x
-  const float* dy = nullptr;  ///< output(), layout spec.dy
-  float* dw = nullptr;        ///< KRSC
-  float* db = nullptr;        ///< [K], if spec.bias: sum of dy over n, p, q
-  InputTransform transform;   ///< as in the forward pass
+  const void* x = nullptr;   ///< input(), layout spec.x
+  const void* dy = nullptr;  ///< output(), layout spec.dy
+  float* dw = nullptr;       ///< KRSC
+  float* db = nullptr;       ///< [K], if spec.bias: sum of dy over n, p, q
+  InputTransform transform;  ///< as in the forward pass
   void* workspace = nullptr;
 };
 
@@ -112,6 +117,7 @@ struct ConvBackwardWeights {
   ConvShape shape;
   TensorDesc x, dy;
   bool input_transform = false, bias = false;
+  std::vector<TensorDesc> maps() const { return {x, dy}; }
   void check() const;
 };
 

@@ -202,12 +202,13 @@ class ForwardDirect final : public ConvForward::Operation {
   std::string implementation() const override { return conv_.implementation(); }
   size_t packed_weight_bytes() const override { return conv_.packed_weight_bytes(); }
   size_t workspace_bytes() const override { return transform_.bytes() + conv_.workspace_bytes(); }
-  void pack_weights(const float* weights, void* packed, Stream) override { conv_.pack_weights(weights, packed); }
+  void pack_weights(const void* weights, void* packed, Stream) override { conv_.pack_weights(f32(weights), packed); }
   void run(const ConvForwardArguments& a, Stream stream) override {
-    if (spec_.residual && a.residual != a.y) copy(a.y, a.residual, spec_.y.elements());
-    const float* x = transform_.run(a.x, a.transform, a.workspace, stream);
-    conv_.run(x, a.weights, spec_.bias ? a.bias : nullptr, a.y, static_cast<char*>(a.workspace) + transform_.bytes());
-    if (spec_.statistics) sums_.run(a.y, a.sum, a.sum_squares);
+    if (spec_.residual && a.residual != a.y) copy(f32(a.y), f32(a.residual), spec_.y.elements());
+    const float* x = transform_.run(f32(a.x), a.transform, a.workspace, stream);
+    conv_.run(x, a.weights, spec_.bias ? a.bias : nullptr, f32(a.y),
+              static_cast<char*>(a.workspace) + transform_.bytes());
+    if (spec_.statistics) sums_.run(f32(a.y), a.sum, a.sum_squares);
   }
 
  private:
@@ -224,19 +225,19 @@ class ForwardWinograd final : public ConvForward::Operation {
   std::string implementation() const override { return "winograd_f4x4"; }
   size_t packed_weight_bytes() const override { return conv_.packed_weight_bytes(); }
   size_t workspace_bytes() const override { return conv_.workspace_bytes(); }
-  void pack_weights(const float* weights, void* packed, Stream) override {
-    conv_.pack_weights(weights, nullptr, false, static_cast<float*>(packed));
+  void pack_weights(const void* weights, void* packed, Stream) override {
+    conv_.pack_weights(f32(weights), nullptr, false, static_cast<float*>(packed));
   }
   void run(const ConvForwardArguments& a, Stream) override {
     const InputTransform input = spec_.input_transform ? a.transform : InputTransform{};
     WinogradConv3x3::Epilogue epilogue;
     if (spec_.bias) epilogue.bias = a.bias;
-    if (spec_.residual) epilogue.residual = a.residual;
+    if (spec_.residual) epilogue.residual = f32(a.residual);
     epilogue.relu = spec_.relu;
     const bool fused_sums = spec_.statistics && !spec_.bias;  // Winograd's sums are those before the bias
     if (fused_sums) epilogue.sum = a.sum, epilogue.sum_squares = a.sum_squares;
-    conv_.forward(a.x, static_cast<const float*>(a.weights), a.y, input, epilogue, a.workspace);
-    if (spec_.statistics && !fused_sums) sums_.run(a.y, a.sum, a.sum_squares);
+    conv_.forward(f32(a.x), static_cast<const float*>(a.weights), f32(a.y), input, epilogue, a.workspace);
+    if (spec_.statistics && !fused_sums) sums_.run(f32(a.y), a.sum, a.sum_squares);
   }
 
  private:
@@ -269,9 +270,9 @@ class BackwardDataDirect final : public ConvBackwardData::Operation {
   std::string implementation() const override { return conv_.implementation() + " (as forward)"; }
   size_t packed_weight_bytes() const override { return conv_.packed_weight_bytes(); }
   size_t workspace_bytes() const override { return conv_.workspace_bytes(); }
-  void pack_weights(const float* weights, void* packed, Stream) override { conv_.pack_weights(weights, packed); }
+  void pack_weights(const void* weights, void* packed, Stream) override { conv_.pack_weights(f32(weights), packed); }
   void run(const ConvBackwardDataArguments& a, Stream stream) override {
-    conv_.run(a.dy, a.weights, nullptr, a.dx, a.workspace);
+    conv_.run(f32(a.dy), a.weights, nullptr, f32(a.dx), a.workspace);
     mask_.run(a, stream);
   }
 
@@ -289,13 +290,13 @@ class BackwardDataWinograd final : public ConvBackwardData::Operation {
   std::string implementation() const override { return "winograd_f4x4"; }
   size_t packed_weight_bytes() const override { return conv_.packed_weight_bytes(); }
   size_t workspace_bytes() const override { return conv_.workspace_bytes(); }
-  void pack_weights(const float* weights, void* packed, Stream) override {
-    conv_.pack_weights(weights, nullptr, true, static_cast<float*>(packed));
+  void pack_weights(const void* weights, void* packed, Stream) override {
+    conv_.pack_weights(f32(weights), nullptr, true, static_cast<float*>(packed));
   }
   void run(const ConvBackwardDataArguments& a, Stream stream) override {
     WinogradConv3x3::Epilogue epilogue;
-    if (accumulate_) epilogue.residual = a.dx;
-    conv_.forward(a.dy, static_cast<const float*>(a.weights), a.dx, {}, epilogue, a.workspace);
+    if (accumulate_) epilogue.residual = f32(a.dx);
+    conv_.forward(f32(a.dy), static_cast<const float*>(a.weights), f32(a.dx), {}, epilogue, a.workspace);
     mask_.run(a, stream);
   }
 
@@ -340,19 +341,19 @@ class BackwardDataStrided final : public ConvBackwardData::Operation {
   size_t workspace_bytes() const override {
     return aligned(scratchpad_.get_desc().get_size()) + (spec_.accumulate ? spec_.dx.bytes() : 0);
   }
-  void pack_weights(const float* weights, void* packed, Stream) override {
+  void pack_weights(const void* weights, void* packed, Stream) override {
     const int in = spec_.dx.padded_channels();
     const size_t rows = size_t(spec_.shape.k) * spec_.shape.r * spec_.shape.s;
     for (size_t row = 0; row < rows; ++row)
-      std::copy_n(weights + row * spec_.shape.c, spec_.shape.c, &staging_[row * in]);
+      std::copy_n(f32(weights) + row * spec_.shape.c, spec_.shape.c, &staging_[row * in]);
     weights_.set_data_handle(packed);
     reorder_.execute(cpu_stream(), plain_weights_, weights_);
   }
   void run(const ConvBackwardDataArguments& a, Stream stream) override {
     char* workspace = static_cast<char*>(a.workspace);
     float* dx =
-        spec_.accumulate ? reinterpret_cast<float*>(workspace + aligned(scratchpad_.get_desc().get_size())) : a.dx;
-    dy_.set_data_handle(const_cast<float*>(a.dy));
+        spec_.accumulate ? reinterpret_cast<float*>(workspace + aligned(scratchpad_.get_desc().get_size())) : f32(a.dx);
+    dy_.set_data_handle(const_cast<float*>(f32(a.dy)));
     dx_.set_data_handle(dx);
     weights_.set_data_handle(const_cast<void*>(a.weights));
     scratchpad_.set_data_handle(workspace);
@@ -360,7 +361,7 @@ class BackwardDataStrided final : public ConvBackwardData::Operation {
                                         {DNNL_ARG_DIFF_SRC, dx_},
                                         {DNNL_ARG_WEIGHTS, weights_},
                                         {DNNL_ARG_SCRATCHPAD, scratchpad_}});
-    if (spec_.accumulate) add_in_place(a.dx, dx, spec_.dx.elements());
+    if (spec_.accumulate) add_in_place(f32(a.dx), dx, spec_.dx.elements());
     mask_.run(a, stream);
   }
 
@@ -409,10 +410,10 @@ class BackwardWeightsDirect final : public ConvBackwardWeights::Operation {
   }
   void run(const ConvBackwardWeightsArguments& a, Stream stream) override {
     char* workspace = static_cast<char*>(a.workspace);
-    const float* x = transform_.run(a.x, a.transform, workspace, stream);
+    const float* x = transform_.run(f32(a.x), a.transform, workspace, stream);
     workspace += transform_.bytes();
     x_.set_data_handle(const_cast<float*>(x));
-    dy_.set_data_handle(const_cast<float*>(a.dy));
+    dy_.set_data_handle(const_cast<float*>(f32(a.dy)));
     dw_.set_data_handle(workspace);
     scratchpad_.set_data_handle(workspace + aligned(dw_.get_desc().get_size()));
     convolution_.execute(cpu_stream(), {{DNNL_ARG_SRC, x_},
@@ -427,7 +428,7 @@ class BackwardWeightsDirect final : public ConvBackwardWeights::Operation {
         std::copy_n(&staging_[row * in_], spec_.shape.c, a.dw + row * spec_.shape.c);
     }
     if (spec_.bias) {
-      sums_.run(a.dy, bias_sums_.data(), nullptr);
+      sums_.run(f32(a.dy), bias_sums_.data(), nullptr);
       std::copy(bias_sums_.begin(), bias_sums_.end(), a.db);
     }
   }
@@ -456,9 +457,9 @@ class BackwardWeightsWinograd final : public ConvBackwardWeights::Operation {
   size_t workspace_bytes() const override { return conv_.backward_weights_workspace_bytes(); }
   void run(const ConvBackwardWeightsArguments& a, Stream) override {
     const InputTransform input = spec_.input_transform ? a.transform : InputTransform{};
-    conv_.backward_weights(a.x, a.dy, a.dw, input, a.workspace);
+    conv_.backward_weights(f32(a.x), f32(a.dy), a.dw, input, a.workspace);
     if (spec_.bias) {
-      sums_.run(a.dy, bias_sums_.data(), nullptr);
+      sums_.run(f32(a.dy), bias_sums_.data(), nullptr);
       std::copy(bias_sums_.begin(), bias_sums_.end(), a.db);
     }
   }
@@ -470,16 +471,22 @@ class BackwardWeightsWinograd final : public ConvBackwardWeights::Operation {
   std::vector<double> bias_sums_;
 };
 
+void check_weights(const char* operation, DataType type) {
+  check(type == DataType::float32, "{}: the cpu device takes weights in float32, not {}", operation, name_of(type));
+}
+
 }  // namespace
 
 void register_conv_cpu() {
   implementations<ConvForward>()[DeviceKind::cpu] =
       [](Device& device, const ConvForward& spec) -> std::unique_ptr<ConvForward::Operation> {
+    check_weights(ConvForward::kName, spec.weights);
     if (winograd_serves(spec.shape, spec.x, spec.y)) return std::make_unique<ForwardWinograd>(spec);
     return std::make_unique<ForwardDirect>(device, spec);
   };
   implementations<ConvBackwardData>()[DeviceKind::cpu] =
       [](Device& device, const ConvBackwardData& spec) -> std::unique_ptr<ConvBackwardData::Operation> {
+    check_weights(ConvBackwardData::kName, spec.weights);
     const ConvShape& s = spec.shape;
     if (s.stride != 1 || s.padding >= s.r || s.padding >= s.s || s.r != s.s)
       return std::make_unique<BackwardDataStrided>(device, spec);

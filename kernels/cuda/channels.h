@@ -30,6 +30,16 @@ __device__ __forceinline__ void store(float* address, const Channels<kWidth>& ch
     *address = channels.v[0];
 }
 
+/// The same at an element of a float32 feature map.
+template <int kWidth>
+__device__ __forceinline__ Channels<kWidth> load(const void* map, int64_t element) {
+  return load<kWidth>(static_cast<const float*>(map) + element);
+}
+template <int kWidth>
+__device__ __forceinline__ void store(void* map, int64_t element, const Channels<kWidth>& channels) {
+  store(static_cast<float*>(map) + element, channels);
+}
+
 /// From a per-channel array at any address of a float.
 template <int kWidth>
 __device__ __forceinline__ Channels<kWidth> load_coefficients(const float* address) {

@@ -20,6 +20,7 @@ void HeatmapSpec::check() const {
 void HeatmapRender::check() const {
   heatmap.check();
   check_map(kName, "target", target);
+  sandglass::check(target.type == DataType::float32, "{}: target is {}, must be float32", kName, name_of(target.type));
 }
 
 }  // namespace sandglass

@@ -4,11 +4,21 @@
 
 namespace sandglass {
 
+namespace {
+void check_maps(const char* operation, const TensorDesc& y, const TensorDesc& dy) {
+  check_map(operation, "y", y);
+  check(y.type == DataType::float32, "{}: y is {}, must be float32", operation, name_of(y.type));
+  check_map(operation, "dy", dy, y.shape);
+  check(dy.block == y.block, "{}: dy is stored in channel blocks of {}, y in blocks of {}; they must agree", operation,
+        dy.block, y.block);
+}
+}  // namespace
+
 void HeatmapLoss::check() const {
   heatmap.check();
-  check_map(kName, "y", y);
+  check_maps(kName, y, dy);
 }
 
-void L2Loss::check() const { check_map(kName, "y", y); }
+void L2Loss::check() const { check_maps(kName, y, dy); }
 
 }  // namespace sandglass

@@ -12,7 +12,7 @@ namespace sandglass {
 struct HeatmapLossArguments {
   const float* y = nullptr;  ///< prediction, N x H x W x K
   HeatmapLabels labels;
-  float* dy = nullptr;    ///< layout of y; may be y; null: no gradient
+  void* dy = nullptr;     ///< may be y if of its type; null: no gradient
   float* loss = nullptr;  ///< [1]
   void* workspace = nullptr;
 };
@@ -23,7 +23,9 @@ struct HeatmapLoss {
   using Operation = sandglass::Operation<Arguments>;
   static constexpr const char* kName = "heatmap_loss";
   HeatmapSpec heatmap;
-  TensorDesc y;
+  TensorDesc y;   ///< float32
+  TensorDesc dy;  ///< block of y; float32 or bfloat16
+  std::vector<TensorDesc> maps() const { return {y, dy}; }
   void check() const;
 };
 
@@ -31,7 +33,7 @@ struct L2LossArguments {
   const float* y = nullptr;            ///< prediction, N x H x W x K
   const float* target = nullptr;       ///< layout of y
   const float* intensities = nullptr;  ///< [N][K], below 0: not coded; null: everything is
-  float* dy = nullptr;                 ///< layout of y; may be y; null: no gradient
+  void* dy = nullptr;                  ///< may be y if of its type; null: no gradient
   float* loss = nullptr;               ///< [1]
   void* workspace = nullptr;
 };
@@ -41,7 +43,9 @@ struct L2Loss {
   using Arguments = L2LossArguments;
   using Operation = sandglass::Operation<Arguments>;
   static constexpr const char* kName = "l2_loss";
-  TensorDesc y;
+  TensorDesc y;   ///< float32
+  TensorDesc dy;  ///< block of y; float32 or bfloat16
+  std::vector<TensorDesc> maps() const { return {y, dy}; }
   void check() const;
 };
 

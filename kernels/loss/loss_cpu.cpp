@@ -73,7 +73,7 @@ class HeatmapLossCpu final : public Operation<HeatmapLossArguments> {
       heatmap_row(spec_.heatmap, arguments.labels.intensities[map],
                   arguments.labels.points + map * spec_.heatmap.points_per_map * 2, v, first, count, target);
     };
-    l2_loss_cpu(spec_.y, arguments.y, arguments.labels.intensities, arguments.dy, arguments.loss,
+    l2_loss_cpu(spec_.y, arguments.y, arguments.labels.intensities, f32(arguments.dy), arguments.loss,
                 static_cast<double*>(arguments.workspace), target_row);
   }
 
@@ -91,7 +91,7 @@ class L2LossCpu final : public Operation<L2LossArguments> {
       const float* row = arguments.target + spec_.y.index(n, v, first, k);
       for (int i = 0; i < count; ++i) target[i] = row[static_cast<size_t>(i) * spec_.y.block];
     };
-    l2_loss_cpu(spec_.y, arguments.y, arguments.intensities, arguments.dy, arguments.loss,
+    l2_loss_cpu(spec_.y, arguments.y, arguments.intensities, f32(arguments.dy), arguments.loss,
                 static_cast<double*>(arguments.workspace), target_row);
   }
 

@@ -11,7 +11,7 @@ void check_maps(const char* operation, const char* large_name, const TensorDesc&
   check(large.shape.h >= 2 && large.shape.w >= 2, "{}: {} is {}, it must be at least 2 pixels high and wide", operation,
         large_name, to_string(large.shape));
   check_map(operation, small_name, small, pooled(large.shape));
-  check_same_block(operation, small_name, small, large_name, large);
+  check_same_layout(operation, small_name, small, large_name, large);
 }
 
 }  // namespace

@@ -12,8 +12,8 @@ namespace sandglass {
 inline Shape pooled(const Shape& x) { return {x.n, x.h / 2, x.w / 2, x.c}; }
 
 struct MaxPoolForwardArguments {
-  const float* x = nullptr;
-  float* y = nullptr;
+  const void* x = nullptr;
+  void* y = nullptr;
   uint8_t* argmax = nullptr;  ///< layout of y; null where no backward pass follows
 };
 
@@ -22,13 +22,14 @@ struct MaxPoolForward {
   using Operation = sandglass::Operation<Arguments>;
   static constexpr const char* kName = "max_pool_forward";
   TensorDesc x, y;  ///< same block; y.shape == pooled(x.shape); H, W >= 2
+  std::vector<TensorDesc> maps() const { return {x, y}; }
   void check() const;
 };
 
 struct MaxPoolBackwardArguments {
-  const float* dy = nullptr;
+  const void* dy = nullptr;
   const uint8_t* argmax = nullptr;
-  float* dx = nullptr;
+  void* dx = nullptr;
 };
 
 struct MaxPoolBackward {
@@ -37,6 +38,7 @@ struct MaxPoolBackward {
   static constexpr const char* kName = "max_pool_backward";
   TensorDesc dx, dy;
   bool accumulate = false;  ///< add to dx instead of overwriting it
+  std::vector<TensorDesc> maps() const { return {dx, dy}; }
   void check() const;
 };
 

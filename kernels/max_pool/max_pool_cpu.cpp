@@ -28,14 +28,14 @@ void forward(const MaxPoolForward& spec, const MaxPoolForwardArguments& a, Strea
 #pragma omp parallel for collapse(2)
     for (int64_t plane = 0; plane < planes; ++plane)
       for (int p = 0; p < rows; ++p) {
-        const float* x_rows = a.x + (plane * height + 2 * p) * x_row;
+        const float* x_rows = f32(a.x) + (plane * height + 2 * p) * x_row;
         const int64_t y_row = (plane * rows + p) * columns * width;
         for_each_run(columns, width, [&](int q_begin, int q_end, int c_begin, int c_end) {
           int places[kRun];
           int* place = places;
           for (int q = q_begin; q < q_end; ++q, place += c_end - c_begin) {
             const float* x = x_rows + int64_t{2} * q * width;
-            float* y = a.y + y_row + int64_t{q} * width;
+            float* y = f32(a.y) + y_row + int64_t{q} * width;
 #pragma omp simd
             for (int c = c_begin; c < c_end; ++c) {
               float best = x[c];
@@ -66,7 +66,7 @@ void backward(const MaxPoolBackward& spec, const MaxPoolBackwardArguments& a, St
 #pragma omp parallel for collapse(2)
     for (int64_t plane = 0; plane < planes; ++plane)
       for (int p = 0; p < rows; ++p) {
-        float* dx_rows = a.dx + (plane * height + 2 * p) * dx_row;
+        float* dx_rows = f32(a.dx) + (plane * height + 2 * p) * dx_row;
         const int64_t dy_row = (plane * rows + p) * columns * width;
         for_each_run(columns, width, [&](int q_begin, int q_end, int c_begin, int c_end) {
           int places[kRun];
@@ -75,7 +75,7 @@ void backward(const MaxPoolBackward& spec, const MaxPoolBackwardArguments& a, St
           const int* place = places;
           for (int q = q_begin; q < q_end; ++q, place += c_end - c_begin) {
             float* dx = dx_rows + int64_t{2} * q * width;
-            const float* dy = a.dy + dy_row + int64_t{q} * width;
+            const float* dy = f32(a.dy) + dy_row + int64_t{q} * width;
 #pragma omp simd
             for (int c = c_begin; c < c_end; ++c) {
               const int at = place[c - c_begin];

@@ -42,7 +42,8 @@ __global__ void __launch_bounds__(kPassThreads)
   const int c = window_channel<kWidth>(), q = window_column(), rows = height / 2, columns = width / 2;
   if (c >= channels || q >= columns) return;
   const int n = static_cast<int>(blockIdx.x) / rows, p = static_cast<int>(blockIdx.x) % rows;
-  const float* const x = a.x + ((int64_t{n} * height + 2 * p) * width + 2 * q) * channels + c;
+  const float* const x =
+      static_cast<const float*>(a.x) + ((int64_t{n} * height + 2 * p) * width + 2 * q) * channels + c;
   const int64_t below = int64_t{width} * channels;
   const Channels<kWidth> window[4] = {load<kWidth>(x), load<kWidth>(x + channels), load<kWidth>(x + below),
                                       load<kWidth>(x + below + channels)};
@@ -57,7 +58,7 @@ __global__ void __launch_bounds__(kPassThreads)
         place.v[i] = static_cast<uint8_t>(j);
       }
   const int64_t at = (int64_t{blockIdx.x} * columns + q) * channels + c;
-  store(a.y + at, best);
+  store(a.y, at, best);
   if (a.argmax) store_places(a.argmax + at, place);
 }
 
@@ -85,14 +86,14 @@ __global__ void __launch_bounds__(kPassThreads)
   Places<kWidth> place = {};
   if (whole) {
     const int64_t at = ((int64_t{n} * (height / 2) + p) * (width / 2) + q) * channels + c;
-    dy = load<kWidth>(a.dy + at);
+    dy = load<kWidth>(a.dy, at);
     place = load_places<kWidth>(a.argmax + at);
   }
 #pragma unroll
   for (int j = 0; j < 4; ++j) {
     const int h = 2 * p + j / 2, w = 2 * q + j % 2;
     if (h >= height || w >= width) continue;
-    float* const to = a.dx + ((int64_t{n} * height + h) * width + w) * channels + c;
+    float* const to = static_cast<float*>(a.dx) + ((int64_t{n} * height + h) * width + w) * channels + c;
     Channels<kWidth> dx = {};
     if (accumulate) dx = load<kWidth>(to);
 #pragma unroll

@@ -12,13 +12,13 @@
 namespace sandglass {
 
 struct ResidualForwardArguments {
-  const float* z = nullptr;
+  const void* z = nullptr;
   const float* scale = nullptr;  ///< [C]
   const float* shift = nullptr;  ///< [C]
-  const float* shortcut = nullptr;
+  const void* shortcut = nullptr;
   const float* shortcut_scale = nullptr;  ///< [C], if spec.shortcut_transform
   const float* shortcut_shift = nullptr;  ///< [C], if spec.shortcut_transform
-  float* y = nullptr;                     ///< may be z or shortcut
+  void* y = nullptr;                      ///< may be z or shortcut
 };
 
 struct ResidualForward {
@@ -27,18 +27,19 @@ struct ResidualForward {
   static constexpr const char* kName = "residual_forward";
   TensorDesc z;  ///< layout of all feature maps
   bool shortcut_transform = false;
+  std::vector<TensorDesc> maps() const { return {z}; }
   void check() const;
 };
 
 struct ResidualBackwardArguments {
-  const float* dy = nullptr;
-  const float* y = nullptr;         ///< result of the forward pass
-  const float* z = nullptr;         ///< as in the forward pass
-  const float* shortcut = nullptr;  ///< as in the forward pass, if spec.shortcut_transform
-  float* g = nullptr;               ///< may be dy
-  double* sum = nullptr;            ///< [C]
-  double* sum_z = nullptr;          ///< [C]
-  double* sum_shortcut = nullptr;   ///< [C], if spec.shortcut_transform
+  const void* dy = nullptr;
+  const void* y = nullptr;         ///< result of the forward pass
+  const void* z = nullptr;         ///< as in the forward pass
+  const void* shortcut = nullptr;  ///< as in the forward pass, if spec.shortcut_transform
+  void* g = nullptr;               ///< may be dy
+  double* sum = nullptr;           ///< [C]
+  double* sum_z = nullptr;         ///< [C]
+  double* sum_shortcut = nullptr;  ///< [C], if spec.shortcut_transform
 };
 
 struct ResidualBackward {
@@ -47,6 +48,7 @@ struct ResidualBackward {
   static constexpr const char* kName = "residual_backward";
   TensorDesc z;
   bool shortcut_transform = false;
+  std::vector<TensorDesc> maps() const { return {z}; }
   void check() const;
 };
 

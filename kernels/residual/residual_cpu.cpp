@@ -9,9 +9,9 @@ namespace {
 void forward(const ResidualForward& spec, const ResidualForwardArguments& a, Stream) {
   ChannelPieces(spec.z).for_each([&](const ChannelPiece& piece, auto width) {
     const auto scale = piece.coefficients(a.scale), shift = piece.coefficients(a.shift);
-    const float* z = a.z + piece.offset;
-    const float* shortcut = a.shortcut + piece.offset;
-    float* y = a.y + piece.offset;
+    const float* z = f32(a.z) + piece.offset;
+    const float* shortcut = f32(a.shortcut) + piece.offset;
+    float* y = f32(a.y) + piece.offset;
     if (spec.shortcut_transform) {
       const auto scale2 = piece.coefficients(a.shortcut_scale), shift2 = piece.coefficients(a.shortcut_shift);
       for (int i = 0; i < piece.pixels; ++i, z += piece.stride, shortcut += piece.stride, y += piece.stride)
@@ -31,13 +31,13 @@ class Backward final : public ResidualBackward::Operation {
   std::string implementation() const override { return "openmp"; }
   void run(const ResidualBackwardArguments& a, Stream) override {
     sums_.pieces().for_each([&](const ChannelPiece& piece, auto width) {
-      const float* dy = a.dy + piece.offset;
-      const float* y = a.y + piece.offset;
-      const float* z = a.z + piece.offset;
-      float* g = a.g + piece.offset;
+      const float* dy = f32(a.dy) + piece.offset;
+      const float* y = f32(a.y) + piece.offset;
+      const float* z = f32(a.z) + piece.offset;
+      float* g = f32(a.g) + piece.offset;
       double sums[3][kPieceChannels] = {};
       if (shortcut_transform_) {
-        const float* shortcut = a.shortcut + piece.offset;
+        const float* shortcut = f32(a.shortcut) + piece.offset;
         for (int i = 0; i < piece.pixels; ++i)
 #pragma omp simd
           for (int c = 0; c < width; ++c) {

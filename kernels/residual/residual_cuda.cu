@@ -28,7 +28,7 @@ __global__ void __launch_bounds__(kPassThreads, 4)
   }
   for (int64_t pixel = pass_first_pixel(); pixel < pixels; pixel += pass_pixel_step()) {
     const int64_t at = pixel * channels + c;
-    const auto z = load<kWidth>(a.z + at), shortcut = load<kWidth>(a.shortcut + at);
+    const auto z = load<kWidth>(a.z, at), shortcut = load<kWidth>(a.shortcut, at);
     Channels<kWidth> y;
 #pragma unroll
     for (int i = 0; i < kWidth; ++i) {
@@ -36,7 +36,7 @@ __global__ void __launch_bounds__(kPassThreads, 4)
       if constexpr (kTransform) added = fmaf(added, scale2.v[i], shift2.v[i]);
       y.v[i] = relu(fmaf(z.v[i], scale.v[i], shift.v[i]) + added);
     }
-    store(a.y + at, y);
+    store(a.y, at, y);
   }
 }
 
@@ -65,9 +65,9 @@ __global__ void __launch_bounds__(kPassThreads)
   if (c < channels) {
     for (int64_t pixel = pass_first_pixel(); pixel < pixels; pixel += pass_pixel_step()) {
       const int64_t at = pixel * channels + c;
-      const auto y = load<kWidth>(a.y + at), z = load<kWidth>(a.z + at);
-      Channels<kWidth> g = load<kWidth>(a.dy + at), shortcut;
-      if constexpr (kTransform) shortcut = load<kWidth>(a.shortcut + at);
+      const auto y = load<kWidth>(a.y, at), z = load<kWidth>(a.z, at);
+      Channels<kWidth> g = load<kWidth>(a.dy, at), shortcut;
+      if constexpr (kTransform) shortcut = load<kWidth>(a.shortcut, at);
 #pragma unroll
       for (int i = 0; i < kWidth; ++i) {
         g.v[i] = y.v[i] > 0 ? g.v[i] : 0.0f;
@@ -76,7 +76,7 @@ __global__ void __launch_bounds__(kPassThreads)
         sums[1][i] += gradient * z.v[i];
         if constexpr (kTransform) sums[2][i] += gradient * shortcut.v[i];
       }
-      store(a.g + at, g);
+      store(a.g, at, g);
     }
   }
   store_block_sums(sums, channels, partial);

@@ -10,7 +10,7 @@ void check_maps(const char* operation, const char* low_name, const TensorDesc& l
   check_map(operation, low_name, low);
   const Shape& s = low.shape;
   check_map(operation, high_name, high, {s.n, 2 * s.h, 2 * s.w, s.c});
-  check_same_block(operation, high_name, high, low_name, low);
+  check_same_layout(operation, high_name, high, low_name, low);
 }
 
 }  // namespace

@@ -9,9 +9,9 @@
 namespace sandglass {
 
 struct UpsampleAddForwardArguments {
-  const float* low = nullptr;   ///< N x H/2 x W/2 x C
-  const float* skip = nullptr;  ///< N x H x W x C
-  float* y = nullptr;           ///< may be skip
+  const void* low = nullptr;   ///< N x H/2 x W/2 x C
+  const void* skip = nullptr;  ///< N x H x W x C
+  void* y = nullptr;           ///< may be skip
 };
 
 struct UpsampleAddForward {
@@ -19,12 +19,13 @@ struct UpsampleAddForward {
   using Operation = sandglass::Operation<Arguments>;
   static constexpr const char* kName = "upsample_add_forward";
   TensorDesc low, y;  ///< same block; H and W of y are twice those of low
+  std::vector<TensorDesc> maps() const { return {low, y}; }
   void check() const;
 };
 
 struct UpsampleBackwardArguments {
-  const float* dy = nullptr;
-  float* dlow = nullptr;
+  const void* dy = nullptr;
+  void* dlow = nullptr;
 };
 
 struct UpsampleBackward {
@@ -32,6 +33,7 @@ struct UpsampleBackward {
   using Operation = sandglass::Operation<Arguments>;
   static constexpr const char* kName = "upsample_backward";
   TensorDesc dlow, dy;
+  std::vector<TensorDesc> maps() const { return {dlow, dy}; }
   void check() const;
 };
 

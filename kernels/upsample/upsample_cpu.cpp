@@ -13,10 +13,10 @@ void add_forward(const UpsampleAddForward& spec, const UpsampleAddForwardArgumen
     const int64_t row = int64_t{columns} * width;
 #pragma omp parallel for
     for (int64_t i = 0; i < rows; ++i) {
-      const float* low = a.low + i * row;
+      const float* low = f32(a.low) + i * row;
       for (int64_t j : {2 * i, 2 * i + 1}) {
-        const float* skip = a.skip + j * 2 * row;
-        float* y = a.y + j * 2 * row;
+        const float* skip = f32(a.skip) + j * 2 * row;
+        float* y = f32(a.y) + j * 2 * row;
         for (int q = 0; q < columns; ++q)
 #pragma omp simd
           for (int c = 0; c < width; ++c) {
@@ -36,9 +36,9 @@ void backward(const UpsampleBackward& spec, const UpsampleBackwardArguments& a, 
     const int64_t row = int64_t{columns} * width;
 #pragma omp parallel for
     for (int64_t i = 0; i < rows; ++i) {
-      const float* upper = a.dy + 2 * i * 2 * row;
+      const float* upper = f32(a.dy) + 2 * i * 2 * row;
       const float* lower = upper + 2 * row;
-      float* dlow = a.dlow + i * row;
+      float* dlow = f32(a.dlow) + i * row;
       for (int q = 0; q < columns; ++q)
 #pragma omp simd
         for (int c = 0; c < width; ++c) {

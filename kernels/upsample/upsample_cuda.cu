@@ -18,14 +18,14 @@ __global__ void __launch_bounds__(kPassThreads)
     upsample_add_forward(int columns, int channels, UpsampleAddForwardArguments a) {
   const int c = window_channel<kWidth>(), q = window_column();
   if (c >= channels || q >= columns) return;
-  const auto low = load<kWidth>(a.low + (int64_t{blockIdx.x} * columns + q) * channels + c);
+  const auto low = load<kWidth>(a.low, (int64_t{blockIdx.x} * columns + q) * channels + c);
 #pragma unroll
   for (int j = 0; j < 4; ++j) {
     const int64_t at = ((2 * int64_t{blockIdx.x} + j / 2) * (2 * columns) + 2 * q + j % 2) * channels + c;
-    Channels<kWidth> y = load<kWidth>(a.skip + at);
+    Channels<kWidth> y = load<kWidth>(a.skip, at);
 #pragma unroll
     for (int i = 0; i < kWidth; ++i) y.v[i] += low.v[i];
-    store(a.y + at, y);
+    store(a.y, at, y);
   }
 }
 
@@ -46,13 +46,14 @@ __global__ void __launch_bounds__(kPassThreads)
   const int c = window_channel<kWidth>(), q = window_column();
   if (c >= channels || q >= columns) return;
   const int64_t below = int64_t{2} * columns * channels;
-  const float* const dy = a.dy + 2 * int64_t{blockIdx.x} * below + int64_t{2} * q * channels + c;
+  const float* const dy =
+      static_cast<const float*>(a.dy) + 2 * int64_t{blockIdx.x} * below + int64_t{2} * q * channels + c;
   const auto left = load<kWidth>(dy), right = load<kWidth>(dy + channels), left_below = load<kWidth>(dy + below),
              right_below = load<kWidth>(dy + below + channels);
   Channels<kWidth> dlow;
 #pragma unroll
   for (int i = 0; i < kWidth; ++i) dlow.v[i] = (left.v[i] + right.v[i]) + (left_below.v[i] + right_below.v[i]);
-  store(a.dlow + (int64_t{blockIdx.x} * columns + q) * channels + c, dlow);
+  store(a.dlow, (int64_t{blockIdx.x} * columns + q) * channels + c, dlow);
 }
 
 void backward(const UpsampleBackward& spec, const UpsampleBackwardArguments& a, Stream stream) {

@@ -25,7 +25,7 @@ struct WarpPicture {
 struct WarpArguments {
   const uint8_t* pixels = nullptr;        ///< all source pictures
   const WarpPicture* pictures = nullptr;  ///< [N]
-  float* out = nullptr;                   ///< N x H x W x 3
+  void* out = nullptr;                    ///< N x H x W x 3
 };
 
 struct Warp {
@@ -33,6 +33,7 @@ struct Warp {
   using Operation = sandglass::Operation<Arguments>;
   static constexpr const char* kName = "warp";
   TensorDesc out;  ///< C = 3
+  std::vector<TensorDesc> maps() const { return {out}; }
   void check() const;
 };
 

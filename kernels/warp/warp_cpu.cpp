@@ -70,7 +70,7 @@ void warp_cpu(const Warp& spec, const WarpArguments& arguments, Stream) {
         if (picture.width > 0 && picture.height > 0)
           sample(picture, arguments.pixels + picture.first_byte, v, begin, count, values);
         for (int c = 0; c < desc.padded_channels(); ++c) {
-          float* out = arguments.out + desc.index(n, v, begin, c);
+          float* out = f32(arguments.out) + desc.index(n, v, begin, c);
           for (int i = 0; i < count; ++i) {
             float colour = 0;  // of padding channels
             if (c < kColours) {

@@ -37,7 +37,7 @@ Values render(Device& device, const HeatmapSpec& heatmap, const TensorDesc& desc
   HeatmapRenderArguments arguments;
   arguments.labels.intensities = run.input(labels.intensities);
   arguments.labels.points = run.input(labels.points);
-  arguments.target = run.output(desc, &target);
+  arguments.target = f32(run.output(desc, &target));
   run.execute(arguments);
   return target;
 }

@@ -26,11 +26,11 @@ Result expected_l2(const Shape& shape, const Values& y, const Values& target, co
 
 Result run_l2(Device& device, const TensorDesc& desc, const Values& y, const Values& target,
               const Values* intensities) {
-  OperationRun<L2Loss> run(device, {desc});
+  OperationRun<L2Loss> run(device, {desc, desc});
   Values dy, loss;
   L2LossArguments arguments;
-  arguments.y = run.input(desc, y);
-  arguments.target = run.input(desc, target);
+  arguments.y = f32(run.input(desc, y));
+  arguments.target = f32(run.input(desc, target));
   if (intensities) arguments.intensities = run.input(*intensities);
   arguments.dy = run.output(desc, &dy);
   arguments.loss = run.output(1, &loss);
@@ -42,7 +42,7 @@ enum class Gradient { separate, in_place, none };
 
 Result run_heatmap(Device& device, const HeatmapSpec& heatmap, const TensorDesc& desc, const Values& y,
                    const Values& intensities, const Values& points, Gradient gradient = Gradient::separate) {
-  OperationRun<HeatmapLoss> run(device, {heatmap, desc});
+  OperationRun<HeatmapLoss> run(device, {heatmap, desc, desc});
   Values dy, loss;
   HeatmapLossArguments arguments;
   arguments.labels.intensities = run.input(intensities);
@@ -51,9 +51,9 @@ Result run_heatmap(Device& device, const HeatmapSpec& heatmap, const TensorDesc&
   if (gradient == Gradient::in_place) {
     dy = y;
     arguments.dy = run.in_out(desc, &dy);
-    arguments.y = arguments.dy;
+    arguments.y = f32(arguments.dy);
   } else {
-    arguments.y = run.input(desc, y);
+    arguments.y = f32(run.input(desc, y));
     if (gradient == Gradient::separate) arguments.dy = run.output(desc, &dy);
   }
   run.execute(arguments);
@@ -147,7 +147,7 @@ TEST_P(LossTest, PerfectPredictionHasNoLoss) {
   const Values intensities = uniform(test_case().maps(), 0, 5, 9), points = uniform(test_case().maps() * 4, 0, 64, 10);
   OperationRun<HeatmapRender> run(device(), {heatmap, desc});
   Values target;
-  run.execute({{run.input(intensities), run.input(points)}, run.output(desc, &target)});
+  run.execute({{run.input(intensities), run.input(points)}, f32(run.output(desc, &target))});
   const Result got = run_heatmap(device(), heatmap, desc, target, intensities, points);
   EXPECT_EQ(got.loss, 0);
   expect_equal(got.dy, Values(target.size(), 0.0), "dy");
@@ -195,11 +195,11 @@ TEST_P(LossByHandTest, AnIntensityThatIsNoNumberIsNotCoded) {
 
 TEST_P(LossByHandTest, APredictionThatIsNoNumberShowsInTheLoss) {
   const TensorDesc desc = device().activation({1, 1, 2, 1});
-  OperationRun<L2Loss> run(device(), {desc});
+  OperationRun<L2Loss> run(device(), {desc, desc});
   Values loss;
   L2LossArguments arguments;
-  arguments.y = run.input(desc, {1, kNan});
-  arguments.target = run.input(desc, {0, 0});
+  arguments.y = f32(run.input(desc, {1, kNan}));
+  arguments.target = f32(run.input(desc, {0, 0}));
   arguments.loss = run.output(1, &loss);
   run.execute(arguments);
   EXPECT_TRUE(std::isnan(loss[0]));
@@ -224,12 +224,12 @@ TEST(LossReferenceTest, GradientEqualsFiniteDifferences) {
 }
 
 TEST(LossSpecTest, NonsenseIsRefused) {
-  EXPECT_NO_THROW((HeatmapLoss{{}, nhwc({1, 64, 64, 5})}.check()));
-  EXPECT_NO_THROW((L2Loss{nhwc({1, 64, 64, 5})}.check()));
-  expect_error([] { HeatmapLoss{{}, nhwc({0, 64, 64, 5})}.check(); }, "heatmap_loss: y is 0x64x64x5");
-  expect_error([] { HeatmapLoss{{.cut = -1}, nhwc({1, 64, 64, 5})}.check(); }, "heatmap: cut is -1");
-  expect_error([] { L2Loss{nhwc({1, 64, -1, 5})}.check(); }, "l2_loss: y is 1x64x-1x5");
-  expect_error([] { L2Loss{nhwc({1, 64, 64, 5}, DataType::bfloat16)}.check(); }, "l2_loss: y is bfloat16");
+  EXPECT_NO_THROW((HeatmapLoss{{}, nhwc({1, 64, 64, 5}), nhwc({1, 64, 64, 5})}.check()));
+  EXPECT_NO_THROW((L2Loss{nhwc({1, 64, 64, 5}), nhwc({1, 64, 64, 5})}.check()));
+  expect_error([] { HeatmapLoss{{}, nhwc({0, 64, 64, 5}), {}}.check(); }, "heatmap_loss: y is 0x64x64x5");
+  expect_error([] { HeatmapLoss{{.cut = -1}, nhwc({1, 64, 64, 5}), {}}.check(); }, "heatmap: cut is -1");
+  expect_error([] { L2Loss{nhwc({1, 64, -1, 5}), {}}.check(); }, "l2_loss: y is 1x64x-1x5");
+  expect_error([] { L2Loss{nhwc({1, 64, 64, 5}, DataType::bfloat16), {}}.check(); }, "l2_loss: y is bfloat16");
 }
 
 }  // namespace

@@ -30,7 +30,8 @@ class MaxPoolForwardTest : public OperationTest<MapCase, MaxPoolForward> {
         MaxPoolForwardArguments arguments;
         arguments.x = run.input(desc, x);
         arguments.y = run.output(y_desc, &y);
-        if (with_argmax) arguments.argmax = run.output<uint8_t>(y_desc, &argmax);
+        if (with_argmax)
+          arguments.argmax = static_cast<uint8_t*>(run.output({small, DataType::uint8, desc.block}, &argmax));
         run.execute(arguments);
         expect_equal(y, expected, "y");
         if (with_argmax) expect_equal(argmax, {expected_argmax.begin(), expected_argmax.end()}, "argmax");
@@ -63,7 +64,7 @@ TEST_P(MaxPoolBackwardTest, integers_are_exact) {
       Values dx = before;
       MaxPoolBackwardArguments arguments;
       arguments.dy = run.input(dy_desc, dy);
-      arguments.argmax = run.input<uint8_t>(dy_desc, argmax);
+      arguments.argmax = static_cast<const uint8_t*>(run.input({small, DataType::uint8, desc.block}, argmax));
       arguments.dx = accumulate ? run.in_out(desc, &dx) : run.output(desc, &dx);
       run.execute(arguments);
       expect_equal(dx, expected, "dx");

@@ -15,7 +15,7 @@ Values find_peaks(Device& device, const TensorDesc& desc, const Values& maps) {
   OperationRun<Peak> run(device, {desc});
   Values peaks;
   PeakArguments arguments;
-  arguments.maps = run.input(desc, maps);
+  arguments.maps = f32(run.input(desc, maps));
   arguments.peaks = run.output(static_cast<size_t>(desc.shape.n) * desc.shape.c * 3, &peaks);
   run.execute(arguments);
   return peaks;

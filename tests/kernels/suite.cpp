@@ -33,6 +33,14 @@ Values uniform(size_t count, double low, double high, uint64_t seed) {
   return values;
 }
 
+Values rounded(Values values, DataType type) {
+  if (type == DataType::bfloat16)
+    for (double& v : values) v = static_cast<float>(bfloat16(static_cast<float>(v)));
+  else
+    for (double& v : values) v = static_cast<float>(v);
+  return values;
+}
+
 double dot(const Values& a, const Values& b) {
   check(a.size() == b.size(), "dot: {} and {} elements", a.size(), b.size());
   double sum = 0;

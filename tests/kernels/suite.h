@@ -24,8 +24,10 @@
 #include <memory>
 #include <string>
 #include <tuple>
+#include <type_traits>
 #include <vector>
 
+#include "engine/bfloat16.h"
 #include "engine/random.h"
 #include "kernels/operation.h"
 
@@ -39,6 +41,8 @@ using Values = std::vector<double>;
 Values integers(size_t count, int low, int high, uint64_t seed, double step = 1);
 /// `count` numbers that a float holds exactly, uniform in [low, high).
 Values uniform(size_t count, double low, double high, uint64_t seed);
+/// The values as elements of this type hold them.
+Values rounded(Values values, DataType type);
 /// Sum of products; the sizes must agree.
 double dot(const Values& a, const Values& b);
 
@@ -80,9 +84,8 @@ class Buffers {
   const T* input(const Values& values) {
     return static_cast<const T*>(add(Role::input, encode<T>(values), {}));
   }
-  template <typename T = float>
-  const T* input(const TensorDesc& desc, const Values& nhwc) {
-    return input<T>(to_layout(desc, nhwc));
+  const void* input(const TensorDesc& desc, const Values& nhwc) {
+    return add(Role::input, encode(desc.type, to_layout(desc, nhwc)), {});
   }
   /// The same for structures, copied as they are.
   template <typename T>
@@ -98,18 +101,16 @@ class Buffers {
   T* output(size_t count, Values* result) {
     return static_cast<T*>(add(Role::output, nans(count * sizeof(T)), reader<T>(result)));
   }
-  template <typename T = float>
-  T* output(const TensorDesc& desc, Values* nhwc) {
-    return static_cast<T*>(add(Role::output, nans(desc.elements() * sizeof(T)), reader<T>(desc, nhwc)));
+  void* output(const TensorDesc& desc, Values* nhwc) {
+    return add(Role::output, nans(desc.bytes()), reader(desc, nhwc));
   }
   /// An argument that is read and written: starts as `*values`, which is replaced by the result.
   template <typename T = float>
   T* in_out(Values* values) {
     return static_cast<T*>(add(Role::output, encode<T>(*values), reader<T>(values)));
   }
-  template <typename T = float>
-  T* in_out(const TensorDesc& desc, Values* nhwc) {
-    return static_cast<T*>(add(Role::output, encode<T>(to_layout(desc, *nhwc)), reader<T>(desc, nhwc)));
+  void* in_out(const TensorDesc& desc, Values* nhwc) {
+    return add(Role::output, encode(desc.type, to_layout(desc, *nhwc)), reader(desc, nhwc));
   }
 
  protected:
@@ -141,23 +142,59 @@ class Buffers {
 
   static Bytes nans(size_t bytes) { return Bytes(bytes, 0xff); }
   template <typename T>
+  static T element(double value) {
+    if constexpr (std::is_same_v<T, bfloat16>)
+      return bfloat16(static_cast<float>(value));
+    else
+      return static_cast<T>(value);
+  }
+  static Bytes encode(DataType type, const Values& values) {
+    switch (type) {
+      case DataType::float32:
+        return encode<float>(values);
+      case DataType::bfloat16:
+        return encode<bfloat16>(values);
+      case DataType::uint8:
+        return encode<uint8_t>(values);
+    }
+    fail("no elements of this type");
+  }
+  template <typename T>
   static Bytes encode(const Values& values) {
-    const std::vector<T> elements(values.begin(), values.end());
+    std::vector<T> elements(values.size());
+    for (size_t i = 0; i < values.size(); ++i) elements[i] = element<T>(values[i]);
     const auto* bytes = reinterpret_cast<const uint8_t*>(elements.data());
     return {bytes, bytes + elements.size() * sizeof(T)};
   }
   template <typename T>
   static Values decode(const Bytes& bytes) {
     const auto* elements = reinterpret_cast<const T*>(bytes.data());
-    return {elements, elements + bytes.size() / sizeof(T)};
+    Values values(bytes.size() / sizeof(T));
+    for (size_t i = 0; i < values.size(); ++i) {
+      if constexpr (std::is_same_v<T, bfloat16>)
+        values[i] = static_cast<float>(elements[i]);
+      else
+        values[i] = static_cast<double>(elements[i]);
+    }
+    return values;
+  }
+  static Values decode(DataType type, const Bytes& bytes) {
+    switch (type) {
+      case DataType::float32:
+        return decode<float>(bytes);
+      case DataType::bfloat16:
+        return decode<bfloat16>(bytes);
+      case DataType::uint8:
+        return decode<uint8_t>(bytes);
+    }
+    fail("no elements of this type");
   }
   template <typename T>
   static Reader reader(Values* result) {
     return [result](const Bytes& bytes) { *result = decode<T>(bytes); };
   }
-  template <typename T>
   static Reader reader(const TensorDesc& desc, Values* nhwc) {
-    return [desc, nhwc](const Bytes& bytes) { *nhwc = from_layout(desc, decode<T>(bytes)); };
+    return [desc, nhwc](const Bytes& bytes) { *nhwc = from_layout(desc, decode(desc.type, bytes)); };
   }
   static Values to_layout(const TensorDesc& desc, const Values& nhwc);
   static Values from_layout(const TensorDesc& desc, const Values& memory);

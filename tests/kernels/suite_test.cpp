@@ -69,8 +69,8 @@ void run_with(Fault fault) {
   for (double& v : expected) v += 1;
   OperationRun<AddOne> run(*device, {desc, fault});
   AddOneArguments arguments;
-  arguments.x = run.input(desc, x);
-  arguments.y = run.output(desc, &y);
+  arguments.x = f32(run.input(desc, x));
+  arguments.y = f32(run.output(desc, &y));
   run.execute(arguments);
   expect_close(y, expected, "y");
 }
