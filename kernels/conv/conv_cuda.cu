@@ -17,6 +17,7 @@
 // Limits: NHWC, also with padded channels; fewer than 2^31 pixels; 16-byte aligned maps where a pixel's channels are a
 // multiple of 4.
 #include <algorithm>
+#include <limits>
 
 #include "kernels/conv/conv.h"
 #include "kernels/conv/register_tile.h"
@@ -53,7 +54,9 @@ __device__ __forceinline__ void store_row(Tile& tile, int row, int column, const
 
 __device__ __forceinline__ void store_column(Tile& tile, int column, const Line& line) {
 #pragma unroll
-  for (int i = 0; i < kDepth; ++i) tile.v[i][Tile::place(column)] = line.v[i / 4].v[i % 4];
+  for (int i = 0; i < kDepth / 4; ++i)
+#pragma unroll
+    for (int j = 0; j < 4; ++j) tile.v[4 * i + j][Tile::place(column)] = line.v[i].v[j];
 }
 
 // The thread's part of D += A B; a and b have the summation's index as row.
@@ -68,11 +71,13 @@ __device__ __forceinline__ void multiply(const Tile& a, const Tile& b, RegisterT
 // the map, beyond the last row or beyond the last column is zero.
 struct Patches {
   const void* map = nullptr;
+  DataType type = DataType::float32;
   int n = 0, h = 0, w = 0, c = 0;  // the map; c with padding
   int grid_h = 0, grid_w = 0;
   int r = 1, s = 1, stride = 1, padding = 0;
-  InputTransform transform;
-  int coefficients = 0;  // channels that the transform has
+  const float *scale = nullptr, *shift = nullptr;  // of an input transform
+  float lowest = 0;                                // of its ReLU: 0 or -infinity
+  int coefficients = 0;                            // of each; channels beyond are padding
 };
 struct Pixel {
   int n, h, w;
@@ -97,65 +102,84 @@ __device__ __forceinline__ Tap find_tap(const Patches& m, int column) {
   return {column / m.c / m.s, column / m.c % m.s, column % m.c};
 }
 
-// First channel of what `pixel` sees through `tap`; null where that is zero.
+// Index of the first channel of what `pixel` sees through `tap`; negative where that is zero.
 template <bool kBackward>
-__device__ __forceinline__ const float* locate(const Patches& m, const Pixel& pixel, const Tap& tap) {
-  if (pixel.n >= m.n || tap.r >= m.r) return nullptr;
+__device__ __forceinline__ int64_t locate(const Patches& m, const Pixel& pixel, const Tap& tap) {
+  if (pixel.n >= m.n || tap.r >= m.r) return -1;
   int h, w;
   if constexpr (kBackward) {
     h = pixel.h + m.padding - tap.r;
     w = pixel.w + m.padding - tap.s;
-    if (h < 0 || w < 0 || h % m.stride != 0 || w % m.stride != 0) return nullptr;
+    if (h % m.stride != 0 || w % m.stride != 0) return -1;
     h /= m.stride;
     w /= m.stride;
   } else {
     h = pixel.h * m.stride + tap.r - m.padding;
     w = pixel.w * m.stride + tap.s - m.padding;
-    if (h < 0 || w < 0) return nullptr;
   }
-  if (h >= m.h || w >= m.w) return nullptr;
-  return static_cast<const float*>(m.map) + ((int64_t{pixel.n} * m.h + h) * m.w + w) * m.c;
+  if (h < 0 || h >= m.h || w < 0 || w >= m.w) return -1;
+  return ((int64_t{pixel.n} * m.h + h) * m.w + w) * m.c;
 }
 
 template <int kWidth>
-__device__ __forceinline__ void apply(const InputTransform& t, int coefficients, int c, Channels<kWidth>& x) {
+__device__ __forceinline__ void transform(const Patches& m, int c, Channels<kWidth>& x) {
 #pragma unroll
   for (int i = 0; i < kWidth; ++i) {
-    if (c + i >= coefficients) break;  // padding channels
-    x.v[i] = fmaf(x.v[i], t.scale[c + i], t.shift[c + i]);
-    if (t.relu) x.v[i] = relu(x.v[i]);
+    const float v = fmaf(x.v[i], m.scale[c + i], m.shift[c + i]);
+    x.v[i] = m.lowest > v ? m.lowest : v;  // lets NaN through
   }
 }
 
-template <bool kBackward, int kWidth>
+// kRun: columns from a multiple of kRun on lie side by side in the map.
+template <bool kBackward, int kRun, typename Element>
 __device__ __forceinline__ void load_line(const Patches& m, const Pixel& pixel, Tap& tap, Line& line) {
-  const float* source = locate<kBackward>(m, pixel, tap);
+  constexpr int kWidth = kRun % 4 == 0 ? 4 : 1;
 #pragma unroll
-  for (int i = 0; i < kDepth; i += kWidth) {
-    Channels<kWidth> x{};
-    if (source) {
-      x = load<kWidth>(source + tap.c);
-      if (m.transform.scale) apply(m.transform, m.coefficients, tap.c, x);
+  for (int i = 0; i < kDepth; i += kRun) {
+    const int64_t source = locate<kBackward>(m, pixel, tap);
+#pragma unroll
+    for (int j = 0; j < kRun; j += kWidth) {
+      Channels<kWidth> x{};
+      if (source >= 0) x = load<kWidth>(static_cast<const Element*>(m.map) + source + tap.c + j);
+      if (m.scale && source >= 0) {
+        if (tap.c + j + kWidth <= m.coefficients) {
+          transform(m, tap.c + j, x);
+        } else {
+#pragma unroll
+          for (int k = 0; k < kWidth; ++k) {
+            Channels<1> one{{x.v[k]}};
+            if (tap.c + j + k < m.coefficients) transform(m, tap.c + j + k, one);
+            x.v[k] = one.v[0];
+          }
+        }
+      }
+#pragma unroll
+      for (int k = 0; k < kWidth; ++k) line.v[(i + j + k) / 4].v[(i + j + k) % 4] = x.v[k];
     }
-#pragma unroll
-    for (int j = 0; j < kWidth; ++j) line.v[(i + j) / 4].v[(i + j) % 4] = x.v[j];
-    tap.c += kWidth;
+    tap.c += kRun;
     if (tap.c < m.c) continue;
     tap.c = 0;
     if (++tap.s == m.s) tap.s = 0, ++tap.r;
-    source = locate<kBackward>(m, pixel, tap);
   }
 }
 
-// The next kDepth columns from `tap` on, which moves behind them.
+template <bool kBackward, int kRun>
+__device__ __forceinline__ void load_line(const Patches& m, const Pixel& pixel, Tap& tap, Line& line) {
+  if (m.type == DataType::float32)
+    load_line<kBackward, kRun, float>(m, pixel, tap, line);
+  else
+    load_line<kBackward, kRun, bfloat16>(m, pixel, tap, line);
+}
+
+// The next kDepth columns from `tap` on, a multiple of kDepth; it moves behind them.
 template <bool kBackward>
-__device__ __forceinline__ Line load_line(const Patches& m, const Pixel& pixel, Tap& tap) {
-  Line line;
-  if (m.c % 4 == 0)
+__device__ __forceinline__ void load_line(const Patches& m, const Pixel& pixel, Tap& tap, Line& line) {
+  if (m.c % kDepth == 0)
+    load_line<kBackward, kDepth>(m, pixel, tap, line);
+  else if (m.c % 4 == 0)
     load_line<kBackward, 4>(m, pixel, tap, line);
   else
     load_line<kBackward, 1>(m, pixel, tap, line);
-  return line;
 }
 
 // ---- Packed weights ------------------------------------------------------------------------------------------------
@@ -172,22 +196,31 @@ struct PackedWeights {
 
 constexpr int kPackThreads = 256;
 
+template <typename Element>
 __global__ void __launch_bounds__(kPackThreads)
-    conv_pack_weights(PackedWeights layout, int columns, const float* weights, float* packed) {
+    conv_pack_weights(PackedWeights layout, int columns, const Element* weights, float* packed) {
   const int row = static_cast<int>(blockIdx.x), column = static_cast<int>(blockIdx.y * kPackThreads + threadIdx.x);
   if (column >= columns) return;
   const int tap = row / layout.inner_padded, inner = row % layout.inner_padded;
   const bool is_padding = tap >= layout.taps || inner >= layout.inner || column >= layout.outer;
   packed[int64_t{row} * columns + column] =
       is_padding ? 0.0f
-                 : weights[tap * int64_t{layout.tap_stride} + inner * int64_t{layout.inner_stride} +
-                           column * int64_t{layout.outer_stride}];
+                 : static_cast<float>(weights[tap * int64_t{layout.tap_stride} + inner * int64_t{layout.inner_stride} +
+                                              column * int64_t{layout.outer_stride}]);
 }
 
-void pack(const PackedWeights& layout, const float* weights, void* packed, Stream stream) {
+template <typename Element>
+void pack(const PackedWeights& layout, const void* weights, void* packed, Stream stream) {
   const int columns = layout.columns();
-  launch(KERNEL(conv_pack_weights), dim3(layout.rows(), (columns + kPackThreads - 1) / kPackThreads), kPackThreads, 0,
-         stream, layout, columns, weights, static_cast<float*>(packed));
+  launch(KERNEL(conv_pack_weights<Element>), dim3(layout.rows(), (columns + kPackThreads - 1) / kPackThreads),
+         kPackThreads, 0, stream, layout, columns, static_cast<const Element*>(weights), static_cast<float*>(packed));
+}
+
+void pack(const PackedWeights& layout, DataType type, const void* weights, void* packed, Stream stream) {
+  if (type == DataType::float32)
+    pack<float>(layout, weights, packed, stream);
+  else
+    pack<bfloat16>(layout, weights, packed, stream);
 }
 
 // ---- Forward and backward data -------------------------------------------------------------------------------------
@@ -195,11 +228,12 @@ void pack(const PackedWeights& layout, const float* weights, void* packed, Strea
 // out = relu?(sum + bias? + addend?), and with z: out = z*scale + shift > 0 ? out : 0.
 // The block's sums of out and of out * (z or out) per channel go to partial[blockIdx.x][2][channels].
 struct Epilogue {
-  float* out = nullptr;
-  const float* addend = nullptr;  // may be out
+  DataType type = DataType::float32;  // of out, addend and z
+  void* out = nullptr;
+  const void* addend = nullptr;  // may be out
   const float* bias = nullptr;
   bool relu = false;
-  const float* z = nullptr;
+  const void* z = nullptr;
   const float *scale = nullptr, *shift = nullptr;
   double* partial = nullptr;
   int pixels = 0, channels = 0;
@@ -207,23 +241,26 @@ struct Epilogue {
 };
 
 // `count` of the four channels, zeros for the others.
-__device__ __forceinline__ Channels<4> load_some(const float* address, int count, bool vector) {
+template <typename Element>
+__device__ __forceinline__ Channels<4> load_some(const Element* address, int count, bool vector) {
   if (vector) return load<4>(address);
   Channels<4> v{};
 #pragma unroll
   for (int i = 0; i < 4; ++i)
-    if (i < count) v.v[i] = address[i];
+    if (i < count) v.v[i] = static_cast<float>(address[i]);
   return v;
 }
 
-__device__ __forceinline__ void store_some(float* address, int count, bool vector, const Channels<4>& v) {
+template <typename Element>
+__device__ __forceinline__ void store_some(Element* address, int count, bool vector, const Channels<4>& v) {
   if (vector) return store(address, v);
 #pragma unroll
   for (int i = 0; i < 4; ++i)
-    if (i < count) address[i] = v.v[i];
+    if (i < count) address[i] = static_cast<Element>(v.v[i]);
 }
 
 // The thread's pixels in four of its channels.
+template <typename Element>
 __device__ __forceinline__ void finish(const Epilogue& e, const RegisterTile& tile, int first, double (&sums)[2][4]) {
   const int pixel = static_cast<int>(blockIdx.x) * kTile + kSide * static_cast<int>(threadIdx.x / kSide);
   const int channel = static_cast<int>(blockIdx.y) * kTile + kSide * static_cast<int>(threadIdx.x % kSide) + first;
@@ -239,18 +276,19 @@ __device__ __forceinline__ void finish(const Epilogue& e, const RegisterTile& ti
     if (pixel + i >= e.pixels) break;
     const int64_t at = (int64_t{pixel} + i) * e.pitch + channel;
     Channels<4> out, addend{}, z{};
-    if (e.addend) addend = load_some(e.addend + at, count, vector);
-    if (e.z) z = load_some(e.z + at, count, vector);
+    if (e.addend) addend = load_some(static_cast<const Element*>(e.addend) + at, count, vector);
+    if (e.z) z = load_some(static_cast<const Element*>(e.z) + at, count, vector);
 #pragma unroll
     for (int j = 0; j < 4; ++j) {
       float v = tile.sum(i, first + j) + bias.v[j] + addend.v[j];
       if (e.relu) v = relu(v);
       if (e.z && !(fmaf(z.v[j], scale.v[j], shift.v[j]) > 0)) v = 0;
-      out.v[j] = v;
-      sums[0][j] += v;
-      sums[1][j] += double{v} * (e.z ? z.v[j] : v);
+      out.v[j] = static_cast<float>(static_cast<Element>(v));
+      if (!e.partial) continue;
+      sums[0][j] += out.v[j];
+      sums[1][j] += double{out.v[j]} * (e.z ? z.v[j] : out.v[j]);
     }
-    store_some(e.out + at, count, vector, out);
+    store_some(static_cast<Element*>(e.out) + at, count, vector, out);
   }
 }
 
@@ -269,7 +307,7 @@ __global__ void __launch_bounds__(kThreads)
 
   Line patch, filters;
   const auto load_step = [&] {
-    patch = load_line<kBackward>(patches, pixel, tap);
+    load_line<kBackward>(patches, pixel, tap, patch);
 #pragma unroll
     for (int i = 0; i < kDepth / kRowsAtOnce; ++i) {
       filters.v[i] = load<4>(source);
@@ -300,7 +338,10 @@ __global__ void __launch_bounds__(kThreads)
 #pragma unroll
   for (int first = 0; first < kSide; first += 4) {
     double sums[2][4] = {};
-    finish(epilogue, tile, first, sums);
+    if (epilogue.type == DataType::float32)
+      finish<float>(epilogue, tile, first, sums);
+    else
+      finish<bfloat16>(epilogue, tile, first, sums);
     if (epilogue.partial)
 #pragma unroll
       for (int s = 0; s < 2; ++s)
@@ -329,7 +370,8 @@ void check_map_limits(const char* operation, const char* name, const TensorDesc&
 // x or dy as matrix of patches.
 Patches patches(const ConvShape& shape, const TensorDesc& map, const Shape& grid) {
   const Shape& m = map.shape;
-  return {.n = m.n,
+  return {.type = map.type,
+          .n = m.n,
           .h = m.h,
           .w = m.w,
           .c = map.block,
@@ -339,8 +381,13 @@ Patches patches(const ConvShape& shape, const TensorDesc& map, const Shape& grid
           .s = shape.s,
           .stride = shape.stride,
           .padding = shape.padding,
-          .transform = {},
           .coefficients = m.c};
+}
+
+void set_transform(const InputTransform& transform, Patches& patches) {
+  patches.scale = transform.scale;
+  patches.shift = transform.shift;
+  patches.lowest = transform.relu ? 0.0f : -std::numeric_limits<float>::infinity();
 }
 
 // What forward and backward data share: the product over `map` into `out`.
@@ -363,7 +410,8 @@ class ImplicitGemm {
     check_aligned(name, vector_width(out_.block), {epilogue.out, epilogue.addend, epilogue.z});
     Patches patches = patches_;
     patches.map = map;
-    patches.transform = transform;
+    set_transform(transform, patches);
+    epilogue.type = out_.type;
     epilogue.partial = sums_ ? static_cast<double*>(workspace) : nullptr;
     epilogue.pixels = static_cast<int>(out_.shape.pixels());
     epilogue.channels = out_.shape.c;
@@ -394,8 +442,8 @@ class Forward final : public ConvForward::Operation {
   std::string implementation() const override { return "implicit_gemm_fp32"; }
   size_t workspace_bytes() const override { return gemm_.workspace_bytes(); }
   size_t packed_weight_bytes() const override { return gemm_.weights().elements() * sizeof(float); }
-  void pack_weights(const float* weights, void* packed, Stream stream) override {
-    pack(gemm_.weights(), weights, packed, stream);
+  void pack_weights(const void* weights, void* packed, Stream stream) override {
+    pack(gemm_.weights(), spec_.weights, weights, packed, stream);
   }
   void run(const ConvForwardArguments& a, Stream stream) override {
     Epilogue epilogue;
@@ -421,8 +469,8 @@ class BackwardData final : public ConvBackwardData::Operation {
   std::string implementation() const override { return "implicit_gemm_fp32"; }
   size_t workspace_bytes() const override { return gemm_.workspace_bytes(); }
   size_t packed_weight_bytes() const override { return gemm_.weights().elements() * sizeof(float); }
-  void pack_weights(const float* weights, void* packed, Stream stream) override {
-    pack(gemm_.weights(), weights, packed, stream);
+  void pack_weights(const void* weights, void* packed, Stream stream) override {
+    pack(gemm_.weights(), spec_.weights, weights, packed, stream);
   }
   void run(const ConvBackwardDataArguments& a, Stream stream) override {
     Epilogue epilogue;
@@ -462,9 +510,9 @@ __global__ void __launch_bounds__(kThreads)
   Line gradients, patch;
   const auto load_step = [&] {
     Tap tap = dy_tap;
-    gradients = load_line<false>(dy, dy_pixel, tap);
+    load_line<false>(dy, dy_pixel, tap, gradients);
     tap = x_tap;
-    patch = load_line<false>(x, x_pixel, tap);
+    load_line<false>(x, x_pixel, tap, patch);
     advance(dy, kDepth, dy_pixel);
     advance(x, kDepth, x_pixel);
   };
@@ -499,23 +547,31 @@ __global__ void __launch_bounds__(kThreads)
             Channels<4>{{tile.sum(i, j), tile.sum(i, j + 1), tile.sum(i, j + 2), tile.sum(i, j + 3)}});
 }
 
-constexpr int kAddThreads = 256;
+constexpr int kAddThreads = 128;
 
-// dw[k][tap][c] and, if not null, db[k] from the slices' parts, added in order; one thread an element.
+// dw[k][tap][c] and, if not null, db[k] from the slices' parts, added in order; k = blockIdx.y, a thread has four
+// columns.
 __global__ void __launch_bounds__(kAddThreads)
-    conv_add_slices(Slices slices, int k, int taps, int c, int padded_c, const float* partial,
-                    const double* partial_bias, float* dw, float* db) {
-  const int64_t weights = int64_t{k} * taps * c, element = int64_t{blockIdx.x} * kAddThreads + threadIdx.x;
-  double sum = 0;
-  if (element < weights) {
-    const int64_t filter = element / c;
-    const int64_t at = filter / taps * slices.columns + filter % taps * padded_c + element % c;
-    for (int i = 0; i < slices.count; ++i) sum += partial[int64_t{i} * slices.rows * slices.columns + at];
-    dw[element] = static_cast<float>(sum);
-  } else if (db && element < weights + k) {
-    for (int i = 0; i < slices.count; ++i) sum += partial_bias[int64_t{i} * slices.rows + (element - weights)];
-    db[element - weights] = static_cast<float>(sum);
+    conv_add_slices(Slices slices, int taps, int c, int padded_c, const float* partial, const double* partial_bias,
+                    float* dw, float* db) {
+  const int k = static_cast<int>(blockIdx.y), column = 4 * static_cast<int>(blockIdx.x * kAddThreads + threadIdx.x);
+  if (column >= slices.columns) return;
+  double sums[4] = {};
+  for (int slice = 0; slice < slices.count; ++slice) {
+    const auto part = load<4>(partial + (int64_t{slice} * slices.rows + k) * slices.columns + column);
+#pragma unroll
+    for (int i = 0; i < 4; ++i) sums[i] += part.v[i];
   }
+  int tap = column / padded_c, channel = column % padded_c;
+#pragma unroll
+  for (int i = 0; i < 4; ++i) {
+    if (tap < taps && channel < c) dw[(int64_t{k} * taps + tap) * c + channel] = static_cast<float>(sums[i]);
+    if (++channel == padded_c) channel = 0, ++tap;
+  }
+  if (!db || column != 0) return;
+  double sum = 0;
+  for (int slice = 0; slice < slices.count; ++slice) sum += partial_bias[int64_t{slice} * slices.rows + k];
+  db[k] = static_cast<float>(sum);
 }
 
 class BackwardWeights final : public ConvBackwardWeights::Operation {
@@ -538,7 +594,7 @@ class BackwardWeights final : public ConvBackwardWeights::Operation {
     check_aligned(ConvBackwardWeights::kName, vector_width(dy_.c), {a.dy});
     Patches x = x_, dy = dy_;
     x.map = a.x;
-    if (spec_.input_transform) x.transform = a.transform;
+    if (spec_.input_transform) set_transform(a.transform, x);
     dy.map = a.dy;
     auto* const partial_bias = spec_.bias ? static_cast<double*>(a.workspace) : nullptr;
     auto* const partial =
@@ -546,9 +602,8 @@ class BackwardWeights final : public ConvBackwardWeights::Operation {
     launch(KERNEL(conv_backward_weights_implicit_gemm),
            dim3(slices_.rows / kTile, slices_.columns / kTile, slices_.count), kThreads, 0, stream, dy, x, slices_,
            partial, partial_bias);
-    const size_t sums = s.weight_elements() + (spec_.bias ? s.k : 0);
-    launch(KERNEL(conv_add_slices), dim3(static_cast<unsigned>((sums + kAddThreads - 1) / kAddThreads)), kAddThreads, 0,
-           stream, slices_, s.k, s.r * s.s, s.c, x_.c, partial, partial_bias, a.dw, spec_.bias ? a.db : nullptr);
+    launch(KERNEL(conv_add_slices), dim3((slices_.columns / 4 + kAddThreads - 1) / kAddThreads, s.k), kAddThreads, 0,
+           stream, slices_, s.r * s.s, s.c, x_.c, partial, partial_bias, a.dw, spec_.bias ? a.db : nullptr);
   }
 
  private:

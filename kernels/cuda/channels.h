@@ -1,6 +1,7 @@
 // A few neighbouring channels of a pixel in registers, moved by one memory access.
 #pragma once
 
+#include "engine/bfloat16.h"
 #include "kernels/cuda/target.h"
 
 namespace sandglass {
@@ -28,6 +29,27 @@ __device__ __forceinline__ void store(float* address, const Channels<kWidth>& ch
     *reinterpret_cast<float4*>(address) = make_float4(channels.v[0], channels.v[1], channels.v[2], channels.v[3]);
   else
     *address = channels.v[0];
+}
+
+/// The same for bfloat16.
+template <int kWidth>
+struct alignas(kWidth * sizeof(bfloat16)) PackedChannels {
+  bfloat16 v[kWidth];
+};
+template <int kWidth>
+__device__ __forceinline__ Channels<kWidth> load(const bfloat16* address) {
+  const auto packed = *reinterpret_cast<const PackedChannels<kWidth>*>(address);
+  Channels<kWidth> result;
+#pragma unroll
+  for (int i = 0; i < kWidth; ++i) result.v[i] = static_cast<float>(packed.v[i]);
+  return result;
+}
+template <int kWidth>
+__device__ __forceinline__ void store(bfloat16* address, const Channels<kWidth>& channels) {
+  PackedChannels<kWidth> packed;
+#pragma unroll
+  for (int i = 0; i < kWidth; ++i) packed.v[i] = static_cast<bfloat16>(channels.v[i]);
+  *reinterpret_cast<PackedChannels<kWidth>*>(address) = packed;
 }
 
 /// The same at an element of a float32 feature map.
