@@ -4,10 +4,18 @@ namespace sandglass {
 
 CLI::Validator one_of(const std::vector<std::string>& choices) { return CLI::IsMember(choices).description(""); }
 
-void add_device(CLI::App& app, std::string& device) {
-  app.add_option("--device", device, "where to run; auto: cuda where there is a GPU, else cpu")
+void add_device(CLI::App& app, DeviceChoice& device) {
+  app.add_option("--device", device.name, "where to run; auto: cuda where there is a GPU, else cpu")
       ->type_name("auto|cpu|cuda|simt")
       ->check(one_of({"auto", "cpu", "cuda", "simt"}))
+      ->capture_default_str();
+  app.add_option("--precision", device.precision, "arithmetic of the network; auto: bf16 on cuda, fp32 elsewhere")
+      ->type_name("auto|fp32|tf32|bf16")
+      ->check(one_of({"auto", "fp32", "tf32", "bf16"}))
+      ->capture_default_str();
+  app.add_option("--conv", device.conv, "who computes convolutions on cuda: the kernels of this program, or a library")
+      ->type_name("hand|cudnn|cublas")
+      ->check(one_of({"hand", "cudnn", "cublas"}))
       ->capture_default_str();
 }
 

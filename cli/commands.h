@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "engine/device.h"
 #include "train/config.h"
 
 namespace sandglass {
@@ -43,7 +44,7 @@ CLI::Validator within(Number low, Number high) {
 CLI::Validator one_of(const std::vector<std::string>& choices);
 
 /// Flags that several commands share.
-void add_device(CLI::App& app, std::string& device);
+void add_device(CLI::App& app, DeviceChoice& device);
 struct ConfigFlags {
   std::string file;                   ///< TOML; empty: none
   std::vector<std::string> settings;  ///< key=value

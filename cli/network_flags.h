@@ -11,7 +11,7 @@ namespace sandglass {
 
 struct NetworkFlags {
   std::string mode = "infer";  ///< or "train"
-  std::string device = "auto";
+  DeviceChoice device;
   int batch = 0;  ///< 0: 1 for inference, the configuration's for training
   ConfigFlags config;
 

@@ -127,4 +127,14 @@ std::unique_ptr<Device> open_device(std::string_view name, const DeviceOptions& 
   fail("unknown device '{}': choose auto, cpu, cuda or simt", name);
 }
 
+std::unique_ptr<Device> open_device(const DeviceChoice& choice) {
+  const bool on_cuda = choice.name == "cuda" || (choice.name == "auto" && why_unavailable(DeviceKind::cuda).empty());
+  DeviceOptions options;
+  options.precision = choice.precision != "auto" ? parse_precision(choice.precision)
+                      : on_cuda                  ? Precision::bf16
+                                                 : Precision::fp32;
+  options.conv = parse_conv_library(choice.conv);
+  return open_device(choice.name, options);
+}
+
 }  // namespace sandglass

@@ -215,4 +215,12 @@ std::string why_unavailable(DeviceKind kind);
 std::unique_ptr<Device> open_device(std::string_view name, const DeviceOptions& options = {});
 std::unique_ptr<Device> open_device(DeviceKind kind, const DeviceOptions& options = {});
 
+/// How people ask for a device.
+struct DeviceChoice {
+  std::string name = "auto";       ///< auto, cpu, cuda or simt
+  std::string precision = "auto";  ///< auto, fp32, tf32 or bf16; auto: bf16 on cuda, fp32 elsewhere
+  std::string conv = "hand";       ///< hand, cudnn or cublas
+};
+std::unique_ptr<Device> open_device(const DeviceChoice& choice);
+
 }  // namespace sandglass

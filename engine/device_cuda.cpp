@@ -60,9 +60,10 @@ class CudaDevice final : public Device {
   std::string description() const override {
     int runtime = 0;
     CUDA_CHECK(cudaRuntimeGetVersion(&runtime));
-    return fmt::format("{}, compute capability {}.{}, {} multiprocessors, {} MiB, CUDA {} (driver for up to {})",
-                       properties_.name, properties_.major, properties_.minor, properties_.multiProcessorCount,
-                       properties_.totalGlobalMem >> 20, version_text(runtime), version_text(driver_version()));
+    return fmt::format("{}, {}, compute capability {}.{}, {} multiprocessors, {} MiB, CUDA {} (driver for up to {})",
+                       properties_.name, name_of(precision()), properties_.major, properties_.minor,
+                       properties_.multiProcessorCount, properties_.totalGlobalMem >> 20, version_text(runtime),
+                       version_text(driver_version()));
   }
 
   void* allocate(size_t bytes) override {

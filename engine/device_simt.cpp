@@ -123,7 +123,9 @@ class SimtDevice final : public Device {
  public:
   using Device::Device;
   DeviceKind kind() const override { return DeviceKind::simt; }
-  std::string description() const override { return fmt::format("CUDA kernels emulated on {}", processor_name()); }
+  std::string description() const override {
+    return fmt::format("CUDA kernels emulated on {}, {}", processor_name(), name_of(precision()));
+  }
 
   void* allocate(size_t bytes) override { return allocations().add(bytes); }
   void free(void* memory) noexcept override { allocations().remove(memory); }

@@ -35,6 +35,7 @@ class Plan {
     float* f32(Buffer buffer) const { return reinterpret_cast<float*>((*this)[buffer]); }
     double* f64(Buffer buffer) const { return reinterpret_cast<double*>((*this)[buffer]); }
     /// Null for a buffer that is not there (default-constructed).
+    uint8_t* or_null(Buffer buffer) const { return buffer.valid() ? (*this)[buffer] : nullptr; }
     float* f32_or_null(Buffer buffer) const { return buffer.valid() ? f32(buffer) : nullptr; }
     Tensor tensor(const PlanTensor& t) const { return {t.desc, (*this)[t.buffer]}; }
     Stream stream;

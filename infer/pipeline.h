@@ -22,7 +22,7 @@
 namespace sandglass {
 
 struct InferenceOptions {
-  std::string device = "auto";
+  DeviceChoice device;
   int batch = 1;      ///< faces that go through the network together, at least 1
   int workers = 0;    ///< threads that decode and find faces; 0: one per core but at most 8
   int max_faces = 0;  ///< of one picture, the largest; 0: all

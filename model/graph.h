@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "engine/bfloat16.h"
 #include "engine/plan.h"
 #include "kernels/conv/conv.h"
 #include "model/weights.h"
@@ -14,12 +15,15 @@ namespace sandglass {
 class TrainingGraph {
  public:
   /// The arrays are flat device memory laid out by `table` and outlive the plan.
-  TrainingGraph(Plan& plan, const ParameterTable& table, int batch, float* parameters, float* gradients,
-                float* statistics)
+  /// `copies`: the convolution weights in bfloat16, at the same elements as in `parameters`, where the device computes
+  /// with those; else null.
+  TrainingGraph(Plan& plan, const ParameterTable& table, int batch, float* parameters, bfloat16* copies,
+                float* gradients, float* statistics)
       : plan(plan),
         table_(table),
         batch(batch),
         parameters_(parameters),
+        copies_(copies),
         gradients_(gradients),
         statistics_(statistics) {}
 
@@ -32,6 +36,13 @@ class TrainingGraph {
   const int batch;
   Device& device() const { return plan.device(); }
   Buffer parameter(const std::string& name) { return at(name, parameters_, ""); }
+  /// A convolution's weights as convolutions read them, and their element type.
+  Buffer conv_weights(const std::string& name) {
+    if (!copies_) return parameter(name);
+    const ParameterInfo& p = table_.find(name);
+    return plan.external_buffer("bfloat16 " + name, copies_ + p.offset, p.elements * sizeof(bfloat16));
+  }
+  DataType conv_weights_type() const { return copies_ ? DataType::bfloat16 : DataType::float32; }
   Buffer gradient(const std::string& name) { return at(name, gradients_, "grad."); }
   Buffer statistic(const std::string& name) { return at(name, statistics_, ""); }
   /// A feature map in the device's layout that lives only as long as its steps need it.
@@ -56,7 +67,9 @@ class TrainingGraph {
     const ParameterInfo& p = table_.find(name);
     return plan.external_buffer(prefix + name, base + p.offset, p.elements * sizeof(float));
   }
-  float *parameters_, *gradients_, *statistics_;
+  float* parameters_;
+  bfloat16* copies_;
+  float *gradients_, *statistics_;
 };
 
 /// An inference plan under construction. Its convolutions carry batch norm folded into weights and bias.
@@ -73,6 +86,8 @@ class InferenceGraph {
   /// With a residual the result takes its memory.
   PlanTensor conv(const std::string& conv_name, const std::string& batch_norm_name, const PlanTensor& x, int k,
                   int size, int stride, bool relu, const PlanTensor* residual = nullptr);
+  /// The last convolution: k maps in the layout of Device::heatmaps, without batch norm and ReLU.
+  PlanTensor heatmaps(const std::string& conv_name, const PlanTensor& x, int k);
 
   /// Folds `weights` and packs them for the device. Call it after Plan::finish() and whenever the weights change.
   void load(const Weights& weights);
@@ -84,6 +99,8 @@ class InferenceGraph {
     std::shared_ptr<ConvForward::Operation> operation;
     Buffer weights, bias;
   };
+  void append(const std::string& conv_name, const std::string& batch_norm_name, const PlanTensor& x,
+              const PlanTensor& y, ConvForward spec);
   std::vector<FoldedConv> convs_;
 };
 

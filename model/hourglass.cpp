@@ -15,7 +15,7 @@ PlanTensor append_max_pool(Plan& plan, const std::string& name, const PlanTensor
   const Buffer places = argmax ? *argmax : Buffer{};
   std::shared_ptr<MaxPoolForward::Operation> operation = make_operation(plan.device(), MaxPoolForward{x.desc, y.desc});
   plan.step(name, {x.buffer, y.buffer, places}, [=](const Plan::Memory& m) {
-    operation->run({m.f32(x.buffer), m.f32(y.buffer), places.valid() ? m[places] : nullptr}, m.stream);
+    operation->run({m[x.buffer], m[y.buffer], places.valid() ? m[places] : nullptr}, m.stream);
   });
   return y;
 }
@@ -25,7 +25,7 @@ void append_max_pool_backward(Plan& plan, const std::string& name, const PlanTen
   std::shared_ptr<MaxPoolBackward::Operation> operation =
       make_operation(plan.device(), MaxPoolBackward{dx.desc, dy.desc, accumulate});
   plan.step(name, {dy.buffer, argmax, dx.buffer}, [=](const Plan::Memory& m) {
-    operation->run({m.f32(dy.buffer), m[argmax], m.f32(dx.buffer)}, m.stream);
+    operation->run({m[dy.buffer], m[argmax], m[dx.buffer]}, m.stream);
   });
 }
 
@@ -35,7 +35,7 @@ void append_upsample_add(Plan& plan, const std::string& name, const PlanTensor& 
   std::shared_ptr<UpsampleAddForward::Operation> operation =
       make_operation(plan.device(), UpsampleAddForward{low.desc, y.desc});
   plan.step(name, {low.buffer, skip.buffer, y.buffer}, [=](const Plan::Memory& m) {
-    operation->run({m.f32(low.buffer), m.f32(skip.buffer), m.f32(y.buffer)}, m.stream);
+    operation->run({m[low.buffer], m[skip.buffer], m[y.buffer]}, m.stream);
   });
 }
 
@@ -74,8 +74,8 @@ PlanTensor Bottleneck::forward(TrainingGraph& graph, const PlanTensor& x) {
       make_operation(graph.device(), ResidualForward{z.desc, has_downsample()});
   graph.plan.step(name_ + " residual", {z.buffer, scale, shift, shortcut.buffer, scale2, shift2, y.buffer},
                   [=](const Plan::Memory& m) {
-                    operation->run({m.f32(z.buffer), m.f32(scale), m.f32(shift), m.f32(shortcut.buffer),
-                                    m.f32_or_null(scale2), m.f32_or_null(shift2), m.f32(y.buffer)},
+                    operation->run({m[z.buffer], m.f32(scale), m.f32(shift), m[shortcut.buffer], m.f32_or_null(scale2),
+                                    m.f32_or_null(shift2), m[y.buffer]},
                                    m.stream);
                   });
   graph.record_output(name_, y_);
@@ -93,11 +93,11 @@ PlanTensor Bottleneck::backward(TrainingGraph& graph, const PlanTensor& dy) {
                   {dy.buffer, y.buffer, z.buffer, shortcut.buffer, sum, sum_z, sum_shortcut},
                   [=](const Plan::Memory& m) {
                     ResidualBackwardArguments a;
-                    a.dy = m.f32(dy.buffer);
-                    a.y = m.f32(y.buffer);
-                    a.z = m.f32(z.buffer);
-                    a.shortcut = m.f32_or_null(shortcut.buffer);
-                    a.g = m.f32(dy.buffer);
+                    a.dy = m[dy.buffer];
+                    a.y = m[y.buffer];
+                    a.z = m[z.buffer];
+                    a.shortcut = m.or_null(shortcut.buffer);
+                    a.g = m[dy.buffer];
                     a.sum = m.f64(sum);
                     a.sum_z = m.f64(sum_z);
                     a.sum_shortcut = sum_shortcut.valid() ? m.f64(sum_shortcut) : nullptr;
@@ -167,7 +167,7 @@ PlanTensor HourglassLevel::backward(TrainingGraph& graph, const PlanTensor& dy) 
   std::shared_ptr<UpsampleBackward::Operation> upsample =
       make_operation(graph.device(), UpsampleBackward{low.desc, dy.desc});
   graph.plan.step(name_ + " upsample backward", {dy.buffer, low.buffer}, [=](const Plan::Memory& m) {
-    upsample->run({m.f32(dy.buffer), m.f32(low.buffer)}, m.stream);
+    upsample->run({m[dy.buffer], m[low.buffer]}, m.stream);
   });
   low = after_.backward(graph, low);
   low = inner_ ? inner_->backward(graph, low) : innermost_->backward(graph, low);
@@ -212,7 +212,7 @@ PlanTensor HeatmapNet::forward(TrainingGraph& graph, const PlanTensor& picture) 
   const PlanTensor z = stem_z_, y = stem_y_;
   const Buffer scale = stem_norm_.scale, shift = stem_norm_.shift;
   graph.plan.step("bn1 apply", {z.buffer, scale, shift, y.buffer}, [=](const Plan::Memory& m) {
-    apply->run({m.f32(z.buffer), m.f32(scale), m.f32(shift), m.f32(y.buffer)}, m.stream);
+    apply->run({m[z.buffer], m.f32(scale), m.f32(shift), m[y.buffer]}, m.stream);
   });
   PlanTensor x = conv2_.forward(graph, stem_y_);
   x = append_max_pool(graph.plan, "pool", x, &argmax_);
@@ -223,7 +223,7 @@ PlanTensor HeatmapNet::forward(TrainingGraph& graph, const PlanTensor& picture) 
   x = top_.forward(graph, x);
   last_z_ = last_.forward(graph, x, nullptr, &last_norm_);
   last_norm_.finalize(graph, last_z_.desc.shape.pixels());
-  return head_.forward(graph, last_z_, &last_norm_, nullptr);
+  return head_.forward(graph, last_z_, &last_norm_, nullptr, true);
 }
 
 void HeatmapNet::backward(TrainingGraph& graph, const PlanTensor& dy) {
@@ -251,7 +251,7 @@ void HeatmapNet::backward(TrainingGraph& graph, const PlanTensor& dy) {
   std::shared_ptr<BatchNormBackwardReduce::Operation> reduce =
       make_operation(graph.device(), BatchNormBackwardReduce{z.desc});
   graph.plan.step("bn1 backward reduce", {g.buffer, z.buffer, scale, shift, sum, sum_z}, [=](const Plan::Memory& m) {
-    reduce->run({m.f32(g.buffer), m.f32(z.buffer), m.f32(scale), m.f32(shift), m.f64(sum), m.f64(sum_z)}, m.stream);
+    reduce->run({m[g.buffer], m[z.buffer], m.f32(scale), m.f32(shift), m.f64(sum), m.f64(sum_z)}, m.stream);
   });
   stem_norm_.backward(graph, g, z, g);
   stem_.backward_weights(graph, g);
@@ -266,7 +266,7 @@ PlanTensor HeatmapNet::infer(InferenceGraph& graph, const PlanTensor& picture) c
   x = hourglass_.infer(graph, x);
   x = top_.infer(graph, x);
   x = graph.conv("conv_last0", "bn_end0", x, width_, 1, 1, true);
-  return graph.conv("l0", "", x, heatmaps_, 1, 1, false);
+  return graph.heatmaps("l0", x, heatmaps_);
 }
 
 }  // namespace sandglass

@@ -1,5 +1,8 @@
 #include "model/inference_network.h"
 
+#include <algorithm>
+#include <cstring>
+
 #include "kernels/peak/peak.h"
 #include "model/hourglass.h"
 
@@ -33,12 +36,23 @@ struct InferenceNetwork::Implementation {
     plan.finish();
     graph.load(weights);
     peaks.resize(size_t(batch) * k);
+    const size_t peak_bytes = peaks.size() * sizeof(HeatmapPeak);
+    staged = PinnedMemory(device, std::max(batch * sizeof(WarpPicture), peak_bytes));
+    network = device.capture([this](Stream stream) { plan.run(stream); });
+    whole = device.capture([this](Stream stream) {
+      warp->run({plan.address(pixels), reinterpret_cast<const WarpPicture*>(plan.address(pictures)),
+                 plan.address(picture.buffer)},
+                stream);
+      plan.run(stream);
+    });
   }
 
-  void run() {
-    plan.run();
-    device.copy_to_host(peaks.data(), plan.address(peak_values), peaks.size() * sizeof(HeatmapPeak));
+  // `graph_to_run`: the network alone, or with the warp before it.
+  void run(Graph& graph_to_run) {
+    graph_to_run.launch();
+    device.copy_to_host(staged.data(), plan.address(peak_values), peaks.size() * sizeof(HeatmapPeak));
     device.synchronize();
+    std::memcpy(peaks.data(), staged.data(), peaks.size() * sizeof(HeatmapPeak));
   }
 
   Device& device;
@@ -51,6 +65,8 @@ struct InferenceNetwork::Implementation {
   Buffer pixels, pictures, peak_values;
   std::unique_ptr<Warp::Operation> warp;
   std::vector<HeatmapPeak> peaks;
+  PinnedMemory staged;  // pictures on their way to the device, then peaks on their way back
+  std::unique_ptr<Graph> network, whole;
 };
 
 static_assert(sizeof(HeatmapPeak) == 3 * sizeof(float), "Peak writes three floats a map");
@@ -72,15 +88,12 @@ void InferenceNetwork::run(std::span<const uint8_t> pixels, std::span<const Warp
   check(pixels.size() <= self.max_pixel_bytes, "inference: {} bytes of pixels, the plan has room for {}", pixels.size(),
         self.max_pixel_bytes);
   // A batch that is not full is filled up with empty pictures, which come out black.
-  std::vector<WarpPicture> all(pictures.begin(), pictures.end());
-  all.resize(self.batch);
+  auto* const all = reinterpret_cast<WarpPicture*>(self.staged.data());
+  std::copy(pictures.begin(), pictures.end(), all);
+  std::fill(all + pictures.size(), all + self.batch, WarpPicture{});
   self.device.copy_to_device(self.plan.address(self.pixels), pixels.data(), pixels.size());
-  self.device.copy_to_device(self.plan.address(self.pictures), all.data(), all.size() * sizeof(WarpPicture));
-  self.warp->run(
-      {self.plan.address(self.pixels), reinterpret_cast<const WarpPicture*>(self.plan.address(self.pictures)),
-       self.plan.tensor(self.picture).f32()},
-      {});
-  self.run();
+  self.device.copy_to_device(self.plan.address(self.pictures), all, self.batch * sizeof(WarpPicture));
+  self.run(*self.whole);
 }
 
 void InferenceNetwork::run_on_tensors(std::span<const float> input) {
@@ -89,10 +102,11 @@ void InferenceNetwork::run_on_tensors(std::span<const float> input) {
   TensorDesc nchw = picture.desc;
   nchw.block = 1;
   check(input.size() == nchw.elements(), "inference: {} input values, expected {}", input.size(), nchw.elements());
-  std::vector<float> converted(picture.desc.elements());
+  nchw.type = DataType::float32;
+  std::vector<uint8_t> converted(picture.desc.bytes());
   convert_layout(nchw, input.data(), picture.desc, converted.data());
   self.device.copy_to_device(picture.data, converted.data(), picture.desc.bytes());
-  self.run();
+  self.run(*self.network);
 }
 
 const HeatmapPeak& InferenceNetwork::peak(int picture, int map) const {

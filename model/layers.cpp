@@ -52,26 +52,28 @@ void BatchNormLayer::backward(TrainingGraph& graph, const PlanTensor& g, const P
   std::shared_ptr<BatchNormBackwardApply::Operation> apply =
       make_operation(graph.device(), BatchNormBackwardApply{.z = z.desc});
   graph.plan.step(name_ + " backward apply", {g.buffer, z.buffer, a, b, c, dz.buffer}, [=](const Plan::Memory& m) {
-    apply->run({m.f32(g.buffer), m.f32(z.buffer), m.f32(a), m.f32(b), m.f32(c), m.f32(dz.buffer)}, m.stream);
+    apply->run({m[g.buffer], m[z.buffer], m.f32(a), m.f32(b), m.f32(c), m[dz.buffer]}, m.stream);
   });
 }
 
 PlanTensor ConvLayer::forward(TrainingGraph& graph, const PlanTensor& x, const BatchNormLayer* input_norm,
-                              BatchNormLayer* output_norm) {
+                              BatchNormLayer* output_norm, bool heatmaps) {
   const Shape& in = x.desc.shape;
   x_ = x;
   shape_ = {in.n, in.h, in.w, in.c, k_, size_, size_, stride_, size_ / 2};
   if (input_norm) input_scale_ = input_norm->scale, input_shift_ = input_norm->shift;
-  const PlanTensor y = graph.map(name_, shape_.output());
+  const PlanTensor y = graph.plan.tensor(
+      name_, heatmaps ? graph.device().heatmaps(shape_.output()) : graph.device().activation(shape_.output()));
   if (output_norm) output_norm->declare_statistics(graph);
   const ConvForward spec{.shape = shape_,
                          .x = x.desc,
                          .y = y.desc,
                          .input_transform = input_norm != nullptr,
                          .bias = bias_,
-                         .statistics = output_norm != nullptr};
+                         .statistics = output_norm != nullptr,
+                         .weights = graph.conv_weights_type()};
   std::shared_ptr<ConvForward::Operation> operation = make_operation(graph.device(), spec);
-  const Buffer weights = graph.parameter(name_ + ".weight");
+  const Buffer weights = graph.conv_weights(name_ + ".weight");
   const Buffer bias = bias_ ? graph.parameter(name_ + ".bias") : Buffer{};
   const Buffer sum = output_norm ? output_norm->sum : Buffer{},
                squares = output_norm ? output_norm->sum_squares : Buffer{};
@@ -82,11 +84,11 @@ PlanTensor ConvLayer::forward(TrainingGraph& graph, const PlanTensor& x, const B
   graph.plan.step(name_ + " forward",
                   {x.buffer, y.buffer, weights, bias, sum, squares, scale, shift, packed, workspace},
                   [=](const Plan::Memory& m) {
-                    if (packed.valid()) operation->pack_weights(m.f32(weights), m[packed], m.stream);
+                    if (packed.valid()) operation->pack_weights(m[weights], m[packed], m.stream);
                     ConvForwardArguments a;
-                    a.x = m.f32(x.buffer);
+                    a.x = m[x.buffer];
                     a.weights = packed.valid() ? m[packed] : m[weights];
-                    a.y = m.f32(y.buffer);
+                    a.y = m[y.buffer];
                     a.transform = {m.f32_or_null(scale), m.f32_or_null(shift), true};
                     a.bias = m.f32_or_null(bias);
                     a.sum = sum.valid() ? m.f64(sum) : nullptr;
@@ -108,8 +110,8 @@ void ConvLayer::backward_weights(TrainingGraph& graph, const PlanTensor& dy) {
   graph.plan.step(name_ + " backward weights", {x, dy.buffer, dw, db, scale, shift, workspace},
                   [=](const Plan::Memory& m) {
                     ConvBackwardWeightsArguments a;
-                    a.x = m.f32(x);
-                    a.dy = m.f32(dy.buffer);
+                    a.x = m[x];
+                    a.dy = m[dy.buffer];
                     a.dw = m.f32(dw);
                     a.db = m.f32_or_null(db);
                     a.transform = {m.f32_or_null(scale), m.f32_or_null(shift), true};
@@ -120,11 +122,15 @@ void ConvLayer::backward_weights(TrainingGraph& graph, const PlanTensor& dy) {
 
 void ConvLayer::backward_data(TrainingGraph& graph, const PlanTensor& dy, const PlanTensor& dx, bool accumulate,
                               BatchNormLayer* input_norm) {
-  const ConvBackwardData spec{
-      .shape = shape_, .dy = dy.desc, .dx = dx.desc, .accumulate = accumulate, .mask = input_norm != nullptr};
+  const ConvBackwardData spec{.shape = shape_,
+                              .dy = dy.desc,
+                              .dx = dx.desc,
+                              .accumulate = accumulate,
+                              .mask = input_norm != nullptr,
+                              .weights = graph.conv_weights_type()};
   std::shared_ptr<ConvBackwardData::Operation> operation = make_operation(graph.device(), spec);
   if (input_norm) input_norm->declare_reductions(graph);
-  const Buffer weights = graph.parameter(name_ + ".weight");
+  const Buffer weights = graph.conv_weights(name_ + ".weight");
   const Buffer z = input_norm ? x_.buffer : Buffer{};
   const Buffer scale = input_scale_, shift = input_shift_;
   const Buffer sum = input_norm ? input_norm->reduced_sum : Buffer{},
@@ -135,12 +141,12 @@ void ConvLayer::backward_data(TrainingGraph& graph, const PlanTensor& dy, const 
   graph.plan.step(name_ + " backward data",
                   {dy.buffer, dx.buffer, weights, z, scale, shift, sum, sum_z, packed, workspace},
                   [=](const Plan::Memory& m) {
-                    if (packed.valid()) operation->pack_weights(m.f32(weights), m[packed], m.stream);
+                    if (packed.valid()) operation->pack_weights(m[weights], m[packed], m.stream);
                     ConvBackwardDataArguments a;
-                    a.dy = m.f32(dy.buffer);
+                    a.dy = m[dy.buffer];
                     a.weights = packed.valid() ? m[packed] : m[weights];
-                    a.dx = m.f32(dx.buffer);
-                    a.z = m.f32_or_null(z);
+                    a.dx = m[dx.buffer];
+                    a.z = m.or_null(z);
                     a.scale = m.f32_or_null(scale);
                     a.shift = m.f32_or_null(shift);
                     a.sum = sum.valid() ? m.f64(sum) : nullptr;

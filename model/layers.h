@@ -43,9 +43,10 @@ class ConvLayer {
   ConvLayer(std::string name, int k, int size, int stride, bool bias)
       : name_(std::move(name)), k_(k), size_(size), stride_(stride), bias_(bias) {}
 
-  /// y = conv(x); leaves y's statistics in output_norm's buffers unless it is null.
+  /// y = conv(x), stored as Device::heatmaps if `heatmaps`, else as an activation; leaves y's statistics in
+  /// output_norm's buffers unless it is null.
   PlanTensor forward(TrainingGraph& graph, const PlanTensor& x, const BatchNormLayer* input_norm,
-                     BatchNormLayer* output_norm);
+                     BatchNormLayer* output_norm, bool heatmaps = false);
   /// Gradients of the weights (and bias) from dy.
   void backward_weights(TrainingGraph& graph, const PlanTensor& dy);
   /// dx (+)= the gradient of the input. With a raw input dx is masked by its ReLU and the reductions are left in

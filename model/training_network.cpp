@@ -1,6 +1,10 @@
 #include "model/training_network.h"
 
+#include <algorithm>
 #include <cmath>
+#include <cstring>
+#include <new>
+#include <utility>
 
 #include "kernels/loss/loss.h"
 #include "model/hourglass.h"
@@ -10,9 +14,11 @@ namespace sandglass {
 struct TrainingNetwork::Implementation {
   Implementation(Device& device, const TrainingNetworkOptions& options, const Weights& initial);
 
-  void upload(const TrainingBatch& batch);
-  StepResult run();
-  StepResult update(const OptimizerRates& rates);
+  void check_batch(const TrainingBatch& batch) const;
+  void queue_update(const OptimizerRates& rates);
+  void queue_result();
+  StepResult result();
+  void upload_copies();
 
   Device& device;
   TrainingNetworkOptions options;
@@ -20,6 +26,7 @@ struct TrainingNetwork::Implementation {
   std::vector<std::string> aus;
   std::map<std::string, std::string> metadata;
   DeviceMemory parameters, gradients, statistics, first_moment, second_moment;
+  DeviceMemory copies;  // convolution weights in bfloat16, with Precision::bf16
   DeviceMemory target;  // of run_on_tensors, allocated at its first use
 
   HeatmapNet net;
@@ -30,6 +37,31 @@ struct TrainingNetwork::Implementation {
   Buffer pixels, pictures, intensities, points, loss, norm, rates;
   std::unique_ptr<Warp::Operation> warp;
   bool use_target = false;  // run_on_tensors: the loss reads `target` instead of points and intensities
+
+  // A batch on its way to the device. There are two, so that one can travel while the other is worked on.
+  struct Slot {
+    PinnedMemory host;
+    DeviceMemory device;
+    size_t pixel_bytes = 0, bytes = 0;
+    std::unique_ptr<Event> copied, consumed;
+  };
+  // What a step needs of the host besides the batch, and what it tells.
+  struct Exchange {
+    OptimizerRates rates;
+    float norm_and_flag[2];
+    float loss;
+  };
+  void fill(Slot& slot, const TrainingBatch& batch);
+  // The pieces of a slot behind each other: small arrays, then the pixels.
+  size_t small_bytes() const;
+
+  StreamOwner copying;
+  Slot slots[2];
+  int next_slot = 0;       // to be filled
+  int prepared_slot = -1;  // waits for start(); -1: none
+  PinnedMemory exchange_memory;
+  Exchange& exchange;
+  std::unique_ptr<Graph> step_graph;  // warp, pass, updates
 };
 
 TrainingNetwork::Implementation::Implementation(Device& device, const TrainingNetworkOptions& options,
@@ -45,7 +77,10 @@ TrainingNetwork::Implementation::Implementation(Device& device, const TrainingNe
       second_moment(device, table.parameter_elements() * sizeof(float)),
       net(options.network),
       pass(device),
-      updates(device) {
+      updates(device),
+      copying(device),
+      exchange_memory(device, sizeof(Exchange)),
+      exchange(*new (exchange_memory.data()) Exchange{}) {
   check(options.batch >= 1, "the batch is {}, must be at least 1", options.batch);
   check(initial.config == options.network,
         "the initial weights are of another network (width {}, depth {}, {} heatmaps)", initial.config.width,
@@ -53,6 +88,7 @@ TrainingNetwork::Implementation::Implementation(Device& device, const TrainingNe
   options.heatmap.check();
   if (options.optimizer == OptimizerKind::adamw)
     first_moment = DeviceMemory(device, table.parameter_elements() * sizeof(float));
+  if (device.precision() == Precision::bf16) copies = DeviceMemory(device, table.decayed_elements() * sizeof(bfloat16));
   // Gaps between tensors stay zero for ever: they have no gradient.
   for (DeviceMemory* memory : {&gradients, &first_moment, &second_moment})
     if (memory->bytes()) device.fill(memory->data(), 0, memory->bytes());
@@ -66,7 +102,8 @@ TrainingNetwork::Implementation::Implementation(Device& device, const TrainingNe
   loss = pass.lasting_buffer("loss", sizeof(float));
   warp = make_operation(device, Warp{picture.desc});
 
-  TrainingGraph graph(pass, table, n, parameters.f32(), gradients.f32(), statistics.f32());
+  TrainingGraph graph(pass, table, n, parameters.f32(), reinterpret_cast<bfloat16*>(copies.data()), gradients.f32(),
+                      statistics.f32());
   const PlanTensor y = net.forward(graph, picture);
   heatmaps = pass.lasting_tensor("heatmaps", y.desc);
   outputs = graph.outputs;
@@ -79,11 +116,10 @@ TrainingNetwork::Implementation::Implementation(Device& device, const TrainingNe
       pass.buffer("loss.workspace", std::max(heatmap_loss->workspace_bytes(), l2_loss->workspace_bytes()));
   pass.step("loss", {y.buffer, dy.buffer, intensities, points, loss, workspace}, [=, this](const Plan::Memory& m) {
     if (use_target) {
-      l2_loss->run({m.f32(y.buffer), target.f32(), nullptr, m.f32(dy.buffer), m.f32(loss), m[workspace]}, m.stream);
+      l2_loss->run({m.f32(y.buffer), target.f32(), nullptr, m[dy.buffer], m.f32(loss), m[workspace]}, m.stream);
     } else {
-      heatmap_loss->run(
-          {m.f32(y.buffer), {m.f32(intensities), m.f32(points)}, m.f32(dy.buffer), m.f32(loss), m[workspace]},
-          m.stream);
+      heatmap_loss->run({m.f32(y.buffer), {m.f32(intensities), m.f32(points)}, m[dy.buffer], m.f32(loss), m[workspace]},
+                        m.stream);
     }
   });
   // The heatmaps outlive the pass for whoever asks.
@@ -105,13 +141,27 @@ TrainingNetwork::Implementation::Implementation(Device& device, const TrainingNe
       make_operation(device, Optimizer{options.optimizer, count, table.decayed_elements()});
   updates.step("optimizer", {norm, rates}, [=, this](const Plan::Memory& m) {
     optimizer->run({parameters.f32(), gradients.f32(), first_moment.f32(), second_moment.f32(), m.f32(norm),
-                    reinterpret_cast<const OptimizerRates*>(m[rates])},
+                    reinterpret_cast<const OptimizerRates*>(m[rates]), reinterpret_cast<bfloat16*>(copies.data())},
                    m.stream);
   });
   updates.finish();
+
+  for (Slot& slot : slots) {
+    slot.host = PinnedMemory(device, small_bytes() + options.max_pixel_bytes);
+    slot.device = DeviceMemory(device, slot.host.bytes());
+    slot.copied = device.create_event();
+    slot.consumed = device.create_event();
+  }
+  step_graph = device.capture([this](Stream stream) {
+    warp->run({pass.address(pixels), reinterpret_cast<const WarpPicture*>(pass.address(pictures)),
+               pass.address(picture.buffer)},
+              stream);
+    pass.run(stream);
+    updates.run(stream);
+  });
 }
 
-void TrainingNetwork::Implementation::upload(const TrainingBatch& batch) {
+void TrainingNetwork::Implementation::check_batch(const TrainingBatch& batch) const {
   const size_t n = options.batch, k = options.network.heatmaps;
   check(batch.pictures.size() == n, "training step: {} pictures, the plan is for {}", batch.pictures.size(), n);
   check(batch.pixels.size() <= options.max_pixel_bytes, "training step: {} bytes of pixels, the plan has room for {}",
@@ -125,31 +175,54 @@ void TrainingNetwork::Implementation::upload(const TrainingBatch& batch) {
     check(p.first_byte >= 0 && p.height > 0 && p.width > 0 &&
               size_t(p.first_byte) + size_t(p.height) * size_t(p.width) * 3 <= batch.pixels.size(),
           "training step: a picture of {}x{} lies outside the batch's pixels", p.width, p.height);
-  device.copy_to_device(pass.address(pixels), batch.pixels.data(), batch.pixels.size());
-  device.copy_to_device(pass.address(pictures), batch.pictures.data(), batch.pictures.size_bytes());
-  device.copy_to_device(pass.address(intensities), batch.intensities.data(), batch.intensities.size_bytes());
-  device.copy_to_device(pass.address(points), batch.points.data(), batch.points.size_bytes());
 }
 
-StepResult TrainingNetwork::Implementation::run() {
-  pass.run();
-  StepResult result;
-  device.copy_to_host(&result.loss, pass.address(loss), sizeof(float));
-  device.synchronize();
-  return result;
+size_t TrainingNetwork::Implementation::small_bytes() const {
+  const size_t n = options.batch, maps = n * options.network.heatmaps;
+  return n * sizeof(WarpPicture) + maps * sizeof(float) + maps * options.heatmap.points_per_map * 2 * sizeof(float);
 }
 
-StepResult TrainingNetwork::Implementation::update(const OptimizerRates& new_rates) {
-  device.copy_to_device(updates.address(rates), &new_rates, sizeof new_rates);
-  updates.run();
-  float norm_and_flag[2];
-  StepResult result;
-  device.copy_to_host(norm_and_flag, updates.address(norm), sizeof norm_and_flag);
-  device.copy_to_host(&result.loss, pass.address(loss), sizeof(float));
+void TrainingNetwork::Implementation::fill(Slot& slot, const TrainingBatch& batch) {
+  slot.consumed->synchronize();  // the step that used the slot before has read it
+  slot.pixel_bytes = batch.pixels.size();
+  uint8_t* to = slot.host.data();
+  const auto append = [&](const void* from, size_t bytes) {
+    std::memcpy(to, from, bytes);
+    to += bytes;
+  };
+  append(batch.pictures.data(), batch.pictures.size_bytes());
+  append(batch.intensities.data(), batch.intensities.size_bytes());
+  append(batch.points.data(), batch.points.size_bytes());
+  append(batch.pixels.data(), batch.pixels.size());
+  slot.bytes = size_t(to - slot.host.data());
+  device.copy_to_device(slot.device.data(), slot.host.data(), slot.bytes, copying);
+  slot.copied->record(copying);
+}
+
+void TrainingNetwork::Implementation::queue_update(const OptimizerRates& rates_of_step) {
+  exchange.rates = rates_of_step;
+  device.copy_to_device(updates.address(rates), &exchange.rates, sizeof exchange.rates);
+}
+
+void TrainingNetwork::Implementation::queue_result() {
+  device.copy_to_host(exchange.norm_and_flag, updates.address(norm), sizeof exchange.norm_and_flag);
+  device.copy_to_host(&exchange.loss, pass.address(loss), sizeof exchange.loss);
+}
+
+StepResult TrainingNetwork::Implementation::result() {
   device.synchronize();
-  result.gradient_norm = norm_and_flag[0];
-  result.finite = norm_and_flag[1] == 0 && std::isfinite(result.loss);
-  return result;
+  return {exchange.loss, exchange.norm_and_flag[0], exchange.norm_and_flag[1] == 0 && std::isfinite(exchange.loss)};
+}
+
+void TrainingNetwork::Implementation::upload_copies() {
+  if (!copies.bytes()) return;
+  std::vector<float> values(table.decayed_elements());
+  device.copy_to_host(values.data(), parameters.data(), values.size() * sizeof(float));
+  device.synchronize();
+  std::vector<bfloat16> rounded(values.size());
+  std::transform(values.begin(), values.end(), rounded.begin(), [](float v) { return bfloat16(v); });
+  device.copy_to_device(copies.data(), rounded.data(), copies.bytes());
+  device.synchronize();
 }
 
 TrainingNetwork::TrainingNetwork(Device& device, const TrainingNetworkOptions& options, const Weights& initial)
@@ -159,19 +232,52 @@ TrainingNetwork::TrainingNetwork(Device& device, const TrainingNetworkOptions& o
 
 TrainingNetwork::~TrainingNetwork() = default;
 
-StepResult TrainingNetwork::step(const TrainingBatch& batch, const OptimizerRates& rates) {
+void TrainingNetwork::prepare(const TrainingBatch& batch) {
   Implementation& self = *implementation_;
-  self.upload(batch);
-  self.use_target = false;
-  self.warp->run(
-      {self.pass.address(self.pixels), reinterpret_cast<const WarpPicture*>(self.pass.address(self.pictures)),
-       self.pass.tensor(self.picture).f32()},
-      {});
-  self.pass.run();
-  return self.update(rates);
+  check(self.prepared_slot < 0, "training step: a batch is prepared already");
+  self.check_batch(batch);
+  self.fill(self.slots[self.next_slot], batch);
+  self.prepared_slot = self.next_slot;
+  self.next_slot = 1 - self.next_slot;
 }
 
-StepResult TrainingNetwork::update(const OptimizerRates& rates) { return implementation_->update(rates); }
+void TrainingNetwork::start(const OptimizerRates& rates) {
+  Implementation& self = *implementation_;
+  check(self.prepared_slot >= 0, "training step: no batch is prepared");
+  const Implementation::Slot& slot = self.slots[std::exchange(self.prepared_slot, -1)];
+  slot.copied->hold({});
+  const uint8_t* from = slot.device.data();
+  const auto take = [&](Buffer to, size_t bytes) {
+    if (bytes) self.device.copy(self.pass.address(to), from, bytes);
+    from += bytes;
+  };
+  const size_t n = self.options.batch, maps = n * self.options.network.heatmaps;
+  take(self.pictures, n * sizeof(WarpPicture));
+  take(self.intensities, maps * sizeof(float));
+  take(self.points, maps * self.options.heatmap.points_per_map * 2 * sizeof(float));
+  take(self.pixels, slot.pixel_bytes);
+  slot.consumed->record();
+  self.use_target = false;
+  self.queue_update(rates);
+  self.step_graph->launch();
+  self.queue_result();
+}
+
+StepResult TrainingNetwork::finish() { return implementation_->result(); }
+
+StepResult TrainingNetwork::step(const TrainingBatch& batch, const OptimizerRates& rates) {
+  prepare(batch);
+  start(rates);
+  return finish();
+}
+
+StepResult TrainingNetwork::update(const OptimizerRates& rates) {
+  Implementation& self = *implementation_;
+  self.queue_update(rates);
+  self.updates.run();
+  self.queue_result();
+  return self.result();
+}
 
 float TrainingNetwork::run_on_tensors(std::span<const float> input, std::span<const float> target) {
   Implementation& self = *implementation_;
@@ -179,7 +285,8 @@ float TrainingNetwork::run_on_tensors(std::span<const float> input, std::span<co
     TensorDesc from = to.desc;
     from.block = 1;  // NCHW
     check(values.size() == from.elements(), "{}: {} values, expected {}", what, values.size(), from.elements());
-    std::vector<float> converted(to.desc.elements());
+    from.type = DataType::float32;
+    std::vector<uint8_t> converted(to.desc.bytes());
     convert_layout(from, values.data(), to.desc, converted.data());
     self.device.copy_to_device(to.data, converted.data(), to.desc.bytes());
     self.device.synchronize();
@@ -188,7 +295,10 @@ float TrainingNetwork::run_on_tensors(std::span<const float> input, std::span<co
   upload(input, self.pass.tensor(self.picture), "input");
   upload(target, {self.heatmaps.desc, self.target.data()}, "target");
   self.use_target = true;
-  return self.run().loss;
+  self.pass.run();
+  self.device.copy_to_host(&self.exchange.loss, self.pass.address(self.loss), sizeof self.exchange.loss);
+  self.device.synchronize();
+  return self.exchange.loss;
 }
 
 std::vector<float> TrainingNetwork::gradients() const {
@@ -259,19 +369,25 @@ void TrainingNetwork::set_state(const TrainingState& state) {
   upload(self.first_moment, state.first_moment);
   upload(self.second_moment, state.second_moment);
   self.device.synchronize();
+  self.upload_copies();
 }
 
 std::string TrainingNetwork::first_non_finite_layer() {
   const Implementation& self = *implementation_;
   std::string layer;
+  std::vector<uint8_t> stored;
   std::vector<float> values;
   self.pass.run_observed([&](size_t step, const std::string&, double, const Plan::Memory& memory) {
     if (!layer.empty()) return;
     for (const TrainingGraph::Output& output : self.outputs) {
       if (output.step != step) continue;
-      values.resize(output.map.desc.elements());
-      self.device.copy_to_host(values.data(), memory[output.map.buffer], output.map.desc.bytes());
+      stored.resize(output.map.desc.bytes());
+      self.device.copy_to_host(stored.data(), memory[output.map.buffer], stored.size());
       self.device.synchronize();
+      TensorDesc plain = output.map.desc;
+      plain.type = DataType::float32;
+      values.resize(plain.elements());
+      convert_layout(output.map.desc, stored.data(), plain, values.data());
       for (float v : values)
         if (!std::isfinite(v)) layer = output.layer;
     }
@@ -284,7 +400,8 @@ const Plan& TrainingNetwork::plan() const { return implementation_->pass; }
 size_t TrainingNetwork::device_bytes() const {
   const Implementation& self = *implementation_;
   return self.pass.arena_bytes() + self.updates.arena_bytes() + self.parameters.bytes() + self.gradients.bytes() +
-         self.statistics.bytes() + self.first_moment.bytes() + self.second_moment.bytes() + self.target.bytes();
+         self.copies.bytes() + self.slots[0].device.bytes() + self.slots[1].device.bytes() + self.statistics.bytes() +
+         self.first_moment.bytes() + self.second_moment.bytes() + self.target.bytes();
 }
 
 }  // namespace sandglass

@@ -48,8 +48,18 @@ class TrainingNetwork {
   TrainingNetwork(Device& device, const TrainingNetworkOptions& options, const Weights& initial);
   ~TrainingNetwork();
 
-  /// Warp, forward, loss, backward, gradient norm, update.
+  /// Warp, forward, loss, backward, gradient norm, update: prepare(), start() and finish() in one.
   StepResult step(const TrainingBatch& batch, const OptimizerRates& rates);
+
+  /// The parts of a step, so that the next batch can travel to the device while it works on this one:
+  ///   prepare(first); for each batch: start(rates); prepare(next); finish();
+  /// prepare() sends a batch on its way; the host arrays may be changed when it returns. Throws Error if the batch does
+  /// not fit the plan or another one is prepared and not yet started.
+  void prepare(const TrainingBatch& batch);
+  /// Queues the step on the prepared batch; on cuda and simt the host goes on at once. Throws Error if there is none.
+  void start(const OptimizerRates& rates);
+  /// Waits for the step that was started.
+  StepResult finish();
 
   Weights weights() const;
   TrainingState state() const;

@@ -19,7 +19,7 @@ std::vector<float> predict(Loader& loader, InferenceNetwork& network);
 struct EvaluationOptions {
   std::filesystem::path weights;  ///< any file that read_weights reads
   std::filesystem::path manifest;
-  std::string device = "auto";
+  DeviceChoice device;
   int batch = 8;
   int workers = 2;
 };

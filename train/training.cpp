@@ -142,6 +142,7 @@ class Session {
  private:
   LoaderOptions loading(const AuTable& table) const;
   void check_data_unchanged(const RunPosition& before) const;
+  void prepare_next();
   void step();
   void finish_epoch();
   double validate();
@@ -277,14 +278,21 @@ TrainingResult Session::run() {
   return {position_.step, finished, validation_};
 }
 
-void Session::step() {
+void Session::prepare_next() {
   const Batch& batch = loader_->next();
+  network_->prepare({batch.pixels, batch.pictures, batch.intensities, batch.points});
+}
+
+void Session::step() {
+  if (position_.step == first_step_) prepare_next();
   OptimizerRates rates;
   rates.rate = static_cast<float>(learning_rate(config_, per_epoch_, position_.step));
   rates.decay = static_cast<float>(config_.weight_decay);
   rates.clip = static_cast<float>(config_.clip);
   rates.step = static_cast<int32_t>(position_.step + 1);
-  const StepResult result = network_->step({batch.pixels, batch.pictures, batch.intensities, batch.points}, rates);
+  network_->start(rates);
+  if (position_.step + 1 < total_) prepare_next();  // while the device works
+  const StepResult result = network_->finish();
   if (!result.finite) {
     const std::string layer = network_->first_non_finite_layer();
     fail("step {}: the {} is not finite; the last checkpoint is kept; a smaller lr, a longer warmup or a clip may help",

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "engine/device.h"
 #include "train/config.h"
 #include "train/metrics.h"
 
@@ -18,7 +19,7 @@ struct TrainingOptions {
   std::filesystem::path run_dir;
   std::optional<std::filesystem::path> config;  ///< TOML
   std::vector<std::string> settings;            ///< key=value, applied after the file
-  std::string device = "auto";
+  DeviceChoice device;
   bool resume = false;
   bool live = false;  ///< the log is a terminal: rewrite the progress line in place
 };

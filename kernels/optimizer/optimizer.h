@@ -9,6 +9,7 @@
 // all is changed where the gradient has an element that is not finite.
 #pragma once
 
+#include "engine/bfloat16.h"
 #include "kernels/operation.h"
 
 namespace sandglass {
@@ -47,6 +48,7 @@ struct OptimizerArguments {
   float* second_moment = nullptr;    ///< [count], v
   const float* norm = nullptr;       ///< [2], from GradientNorm
   const OptimizerRates* rates = nullptr;
+  bfloat16* copies = nullptr;  ///< [decayed], the updated parameters rounded to bfloat16; null: none
 };
 
 struct Optimizer {

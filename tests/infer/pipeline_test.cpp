@@ -71,7 +71,7 @@ class PipelineTest : public testing::Test {
   }
   InferenceOptions options() const {
     InferenceOptions made;
-    made.device = "cpu";
+    made.device.name = "cpu";
     made.landmarks = &given;
     made.keep_heatmaps = true;
     return made;
@@ -311,7 +311,7 @@ TEST_F(PipelineTest, SaysWhichOptionOrWeightIsWrong) {
   with.registered = true;
   EXPECT_THAT(error_of([&] { InferencePipeline(small_weights(), with); }), HasSubstr("give one of the two"));
   with = options();
-  with.device = "tpu";
+  with.device.name = "tpu";
   EXPECT_THAT(error_of([&] { InferencePipeline(small_weights(), with); }), HasSubstr("unknown device 'tpu'"));
   Weights weights = small_weights();
   const ParameterInfo broken = ParameterTable(weights.config).find("conv3.bn2.running_var");

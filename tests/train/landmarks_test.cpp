@@ -89,7 +89,7 @@ TEST_F(LandmarksTest, TrainingKeepsThem) {
   TrainingOptions options;
   options.train = manifest.path;
   options.run_dir = folder / "run";
-  options.device = "cpu";
+  options.device.name = "cpu";
   options.settings = {"width=4", "depth=1", "input_size=16", "batch=2", "epochs=1"};
   train(options, log);
   const Manifest completed = read_manifest(folder / "run/train.csv");  // with pictures that are there

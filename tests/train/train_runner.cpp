@@ -28,7 +28,7 @@ int main(int count, char** arguments) {
   if (rest.at(1) != "-") options.validation = rest[1];
   options.run_dir = rest.at(2);
   options.settings.assign(rest.begin() + 3, rest.end());
-  options.device = "cpu";
+  options.device.name = "cpu";
   try {
     return sandglass::train(options, std::cout).finished ? 0 : 3;
   } catch (const sandglass::Error& error) {

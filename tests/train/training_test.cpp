@@ -81,7 +81,7 @@ TrainingOptions options_for(const Manifest& data, const std::filesystem::path& r
   options.validation = data.path;
   options.run_dir = run;
   options.settings = settings;
-  options.device = "cpu";
+  options.device.name = "cpu";
   return options;
 }
 
@@ -189,7 +189,7 @@ TEST(Training, LearnsAndWritesWhatItPromises) {
   EvaluationOptions evaluating;
   evaluating.weights = folder / "run/last.safetensors";
   evaluating.manifest = unseen.path;
-  evaluating.device = "cpu";
+  evaluating.device.name = "cpu";
   evaluating.batch = 7;
   const Evaluation evaluation = evaluate(evaluating, log);
   EXPECT_EQ(evaluation.pictures, 32);
@@ -423,7 +423,7 @@ TEST(Evaluation, LeavesOutWhatIsNotThere) {
   EvaluationOptions options;
   options.weights = folder / "run/last.safetensors";
   options.manifest = data.path;
-  options.device = "cpu";
+  options.device.name = "cpu";
   log.str("");
   const Evaluation evaluation = evaluate(options, log);
   ASSERT_EQ(evaluation.metrics.aus.size(), 2u);
