@@ -1,5 +1,7 @@
 #include "engine/guarded_memory.h"
 
+#include <sys/mman.h>
+
 #include <algorithm>
 #include <cstdlib>
 #include <cstring>
@@ -17,14 +19,21 @@ namespace sandglass {
 namespace {
 
 constexpr uint8_t kGuardByte = 0xff;  // floats in the guard zones read as NaN
+constexpr size_t kPage = 4096;
 
 }  // namespace
 
-GuardedMemory::GuardedMemory(size_t bytes) : block_(nullptr), bytes_(bytes) {
+GuardedMemory::GuardedMemory(size_t bytes, Place place) : bytes_(bytes), place_(place) {
   constexpr size_t kMost = SIZE_MAX / 2;
-  if (bytes < kMost) {
-    const size_t rounded = (bytes + 3 * kGuardBytes - 1) / kGuardBytes * kGuardBytes;
-    block_ = static_cast<uint8_t*>(std::aligned_alloc(kGuardBytes, rounded));
+  if (bytes < kMost && place == Place::heap) {
+    block_bytes_ = (bytes + 3 * kGuardBytes - 1) / kGuardBytes * kGuardBytes;
+    block_ = static_cast<uint8_t*>(std::aligned_alloc(kGuardBytes, block_bytes_));
+  } else if (bytes < kMost) {
+    // The last page is never open, so that blocks do not touch.
+    block_bytes_ = (bytes + 2 * kGuardBytes + kPage - 1) / kPage * kPage + kPage;
+    void* const pages = mmap(nullptr, block_bytes_, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (pages != MAP_FAILED) block_ = static_cast<uint8_t*>(pages);
+    if (block_) set_open(true);
   }
   check(block_, "the simt device could not allocate {} MiB of memory", bytes >> 20);
   std::memset(block_, kGuardByte, bytes + 2 * kGuardBytes);
@@ -33,9 +42,18 @@ GuardedMemory::GuardedMemory(size_t bytes) : block_(nullptr), bytes_(bytes) {
 }
 
 GuardedMemory::~GuardedMemory() {
-  ASAN_UNPOISON_MEMORY_REGION(block_, bytes_ + 2 * kGuardBytes);
-  std::memset(data(), kGuardByte, bytes_);  // so that a use after it is freed reads NaN where no sanitizer reports it
-  std::free(block_);
+  if (place_ == Place::heap) {
+    ASAN_UNPOISON_MEMORY_REGION(block_, bytes_ + 2 * kGuardBytes);
+    std::free(block_);
+    return;
+  }
+  // Gives the memory back, but not its addresses.
+  ASAN_POISON_MEMORY_REGION(block_, bytes_ + 2 * kGuardBytes);
+  mmap(block_, block_bytes_, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
+}
+
+void GuardedMemory::set_open(bool open) {
+  mprotect(block_, block_bytes_ - kPage, open ? PROT_READ | PROT_WRITE : PROT_NONE);
 }
 
 void GuardedMemory::clear() { std::memset(data(), kGuardByte, bytes_); }

@@ -47,8 +47,8 @@ void launch(const Kernel<Parameters...>& kernel, dim3 grid, dim3 block, size_t s
         cudaGetErrorString(result));
   }
 #else
-  (void)stream;  // the emulator works at once
-  simt::run({kernel.name, grid, block, shared_bytes}, [&] { kernel.function(arguments...); });
+  simt::launch({kernel.name, grid, block, shared_bytes}, stream,
+               [function = kernel.function, arguments...] { function(arguments...); });
 #endif
 }
 

@@ -1,11 +1,19 @@
 #include "kernels/simt/launch.h"
 
-#include "engine/device_simt.h"
+#include <utility>
+
 #include "engine/error.h"
+#include "engine/simt_memory.h"
+#include "engine/simt_queue.h"
 #include "kernels/simt/block.h"
 
 namespace sandglass::simt {
 namespace {
+
+[[maybe_unused]] const bool describes_running_thread = [] {
+  describe_running_thread = [] { return Block::running() ? Block::running()->where() : ""; };
+  return true;
+}();
 
 void check_limits(const Launch& launch) {
   const dim3 &grid = launch.grid, &block = launch.block;
@@ -27,18 +35,23 @@ void check_limits(const Launch& launch) {
         launch.kernel, launch.shared_bytes, kMaxShared);
 }
 
-}  // namespace
-
 void run(const Launch& launch, const std::function<void()>& thread) {
-  check_limits(launch);
-  check(!Block::running(), "kernel '{}': launched by a kernel", launch.kernel);
   Block block(launch, thread);
   for (unsigned z = 0; z < launch.grid.z; ++z)
     for (unsigned y = 0; y < launch.grid.y; ++y)
       for (unsigned x = 0; x < launch.grid.x; ++x) block.run({x, y, z});
-  const std::string damage = find_simt_memory_damage();
+  const std::string damage = find_memory_damage();
   check(damage.empty(), "kernel '{}': wrote outside of device memory, {}; AddressSanitizer names block and thread",
         launch.kernel, damage);
+}
+
+}  // namespace
+
+void launch(const Launch& launch, Stream stream, std::function<void()> thread) {
+  check_limits(launch);
+  check(!Block::running(), "kernel '{}': launched by a kernel", launch.kernel);
+  const auto work = [launch, thread = std::move(thread)] { run(launch, thread); };
+  enqueue(stream, {fmt::format("kernel '{}'", launch.kernel), work, {}, {}});
 }
 
 }  // namespace sandglass::simt

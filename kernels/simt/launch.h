@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <functional>
 
+#include "engine/device.h"
 #include "kernels/simt/vector_types.h"
 
 namespace sandglass::simt {
@@ -19,9 +20,10 @@ struct Launch {
   size_t shared_bytes = 0;  ///< dynamic shared memory
 };
 
-/// Runs all threads of all blocks, block after block; `thread` calls the kernel. Throws Error that names kernel, block
-/// and thread if the launch is over the limits, the kernel breaks a rule of CUDA that the emulator watches, or it wrote
-/// outside of device memory.
-void run(const Launch& launch, const std::function<void()>& thread);
+/// Queues a launch on the stream: all threads of all blocks, block after block; `thread` calls the kernel. Throws Error
+/// that names the kernel if the launch is over the limits. What the kernel does wrong, the next synchronize throws: an
+/// Error that names kernel, block and thread if it breaks a rule of CUDA that the emulator watches, or wrote outside of
+/// device memory.
+void launch(const Launch& launch, Stream stream, std::function<void()> thread);
 
 }  // namespace sandglass::simt

@@ -22,7 +22,7 @@ __global__ void count_visits(int* visits) {
 
 TEST_P(Emulator, runs_every_thread_of_every_block_once) {
   std::vector<int> visits(3 * 2 * 4 * 5 * 7 * 2);
-  launch(KERNEL(count_visits), dim3(3, 2, 4), dim3(5, 7, 2), 0, {}, visits.data());
+  run(KERNEL(count_visits), dim3(3, 2, 4), dim3(5, 7, 2), 0, visits.data());
   EXPECT_EQ(visits, std::vector<int>(visits.size(), 1));
 }
 
@@ -41,7 +41,7 @@ TEST_P(Emulator, barriers_order_shared_memory) {
   std::vector<float> x(300), y(300, -1), expected(300);
   for (int i = 0; i < 300; ++i) x[i] = static_cast<float>(i);
   for (int i = 0; i < 300; ++i) expected[i] = static_cast<float>(i / 100 * 100 + 99 - i % 100);
-  launch(KERNEL(mirror), 3, 100, 100 * sizeof(float), {}, x.data(), y.data());
+  run(KERNEL(mirror), 3, 100, 100 * sizeof(float), x.data(), y.data());
   EXPECT_EQ(y, expected);
 }
 
@@ -55,7 +55,7 @@ __global__ void read_fresh_shared_memory(bool* all_nan) {
 
 TEST_P(Emulator, shared_memory_is_nan_at_the_start_of_every_block) {
   bool all_nan[8] = {};
-  launch(KERNEL(read_fresh_shared_memory), 2, 4, 4 * sizeof(float), {}, all_nan);
+  run(KERNEL(read_fresh_shared_memory), 2, 4, 4 * sizeof(float), all_nan);
   for (bool nan : all_nan) EXPECT_TRUE(nan);
 }
 
@@ -87,7 +87,7 @@ __global__ void use_warp_collectives(WarpResults* results) {
 
 TEST_P(Emulator, warp_collectives_exchange_values) {
   std::vector<WarpResults> results(40);
-  launch(KERNEL(use_warp_collectives), 1, 40, 0, {}, results.data());
+  run(KERNEL(use_warp_collectives), 1, 40, 0, results.data());
   for (int i = 0; i < 40; ++i) {
     SCOPED_TRACE(i);
     const int lane = i % 32;
@@ -116,7 +116,7 @@ __global__ void use_parts_of_a_warp(int* sums) {
 
 TEST_P(Emulator, parts_of_a_warp_exchange_values_at_once) {
   int sums[16] = {};
-  launch(KERNEL(use_parts_of_a_warp), 1, 32, 0, {}, sums);
+  run(KERNEL(use_parts_of_a_warp), 1, 32, 0, sums);
   for (int lane = 0; lane < 16; ++lane) EXPECT_EQ(sums[lane], lane % 2 ? 64 : 56) << lane;
 }
 
@@ -127,13 +127,13 @@ __global__ void add(float* x, float value, int count) {
 
 TEST_P(Emulator, arguments_are_converted) {
   std::vector<float> x(1000, 1);
-  launch(KERNEL(add), 4, 256, 0, {}, x.data(), 2, 1000u);
+  run(KERNEL(add), 4, 256, 0, x.data(), 2, 1000u);
   EXPECT_EQ(x, std::vector<float>(1000, 3));
 }
 
 TEST_P(Emulator, largest_block_runs) {
   std::vector<int> visits(1024);
-  launch(KERNEL(count_visits), 1, 1024, 227 * 1024, {}, visits.data());
+  run(KERNEL(count_visits), 1, 1024, 227 * 1024, visits.data());
   EXPECT_EQ(visits, std::vector<int>(1024, 1));
 }
 
@@ -154,7 +154,7 @@ std::vector<int> numbers_in(simt::ThreadOrder order) {
   simt::set_thread_order(order);
   int next = 0;
   std::vector<int> numbers(64);
-  launch(KERNEL(take_numbers), 1, 64, 0, {}, &next, numbers.data());
+  run(KERNEL(take_numbers), 1, 64, 0, &next, numbers.data());
   simt::set_thread_order({});
   return numbers;
 }

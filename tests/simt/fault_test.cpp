@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "engine/device_simt.h"
+#include "engine/simt_memory.h"
 #include "kernels/cuda/launch.h"
 #include "tests/simt/support.h"
 
@@ -47,7 +47,7 @@ class Fault : public InThreadOrder {
  protected:
   void TearDown() override {
     int sum = 0;
-    launch(KERNEL(sum_by_barriers), 1, 64, 0, {}, &sum);
+    run(KERNEL(sum_by_barriers), 1, 64, 0, &sum);
     EXPECT_EQ(sum, 2016) << "after the fault";
     InThreadOrder::TearDown();
   }
@@ -60,7 +60,7 @@ __global__ void some_skip_the_barrier() {
 }
 
 TEST_P(Fault, barrier_that_a_thread_never_reaches) {
-  const std::string error = error_of([] { launch(KERNEL(some_skip_the_barrier), dim3(1, 2), 8, 0, {}); });
+  const std::string error = error_of([] { run(KERNEL(some_skip_the_barrier), dim3(1, 2), 8, 0); });
   expect_part(error,
               "kernel 'some_skip_the_barrier', block (0, 1, 0), thread (0, 0, 0): waits in __syncthreads (fault_test");
   expect_part(error, "for thread (3, 0, 0), which has returned");
@@ -74,7 +74,7 @@ __global__ void halves_wait_apart() {
 }
 
 TEST_P(Fault, barriers_in_different_places) {
-  const std::string error = error_of([] { launch(KERNEL(halves_wait_apart), 1, 64, 0, {}); });
+  const std::string error = error_of([] { run(KERNEL(halves_wait_apart), 1, 64, 0); });
   expect_part(error, "kernel 'halves_wait_apart', block (0, 0, 0), thread (");
   expect_part(error, "in another one");
 }
@@ -87,7 +87,7 @@ __global__ void barrier_against_shuffle() {
 }
 
 TEST_P(Fault, barrier_against_shuffle) {
-  const std::string error = error_of([] { launch(KERNEL(barrier_against_shuffle), 1, 4, 0, {}); });
+  const std::string error = error_of([] { run(KERNEL(barrier_against_shuffle), 1, 4, 0); });
   expect_part(error, "thread (0, 0, 0): waits in __syncthreads");
   expect_part(error, "for thread (1, 0, 0), which waits in __syncwarp");
 }
@@ -100,7 +100,7 @@ __global__ void shuffle_with(unsigned mask, unsigned other_mask, int source, int
 
 TEST_P(Fault, shuffles_with_wrong_masks) {
   const auto error = [](unsigned mask, unsigned other_mask, int source, int width, int lanes) {
-    return error_of([&] { launch(KERNEL(shuffle_with), 1, 32, 0, {}, mask, other_mask, source, width, lanes); });
+    return error_of([&] { run(KERNEL(shuffle_with), 1, 32, 0, mask, other_mask, source, width, lanes); });
   };
   constexpr unsigned kAll = 0xffffffff;
   EXPECT_EQ(error(kAll, kAll, 0, 32, 32), "no error");
@@ -124,7 +124,7 @@ __global__ void pass_on_without_barrier(float* y) {
 // Shows as NaN wherever a thread reads what a later one writes, which in every order some do.
 TEST_P(Fault, missing_barrier_gives_nan) {
   std::vector<float> y(64);
-  launch(KERNEL(pass_on_without_barrier), 1, 64, 0, {}, y.data());
+  run(KERNEL(pass_on_without_barrier), 1, 64, 0, y.data());
   EXPECT_TRUE(std::any_of(y.begin(), y.end(), [](float v) { return std::isnan(v); }));
 }
 
@@ -137,7 +137,7 @@ __global__ void much_static_shared_memory() {
 
 TEST_P(Fault, launches_over_the_limits) {
   const auto error = [](dim3 grid, dim3 block, size_t shared) {
-    return error_of([&] { launch(KERNEL(nothing), grid, block, shared, {}); });
+    return error_of([&] { run(KERNEL(nothing), grid, block, shared); });
   };
   EXPECT_EQ(error(1, 1024, 227 * 1024), "no error");
   EXPECT_EQ(error(1, 1025, 0), "kernel 'nothing': block.x is 1025, it must be 1 to 1024");
@@ -150,7 +150,7 @@ TEST_P(Fault, launches_over_the_limits) {
   EXPECT_EQ(error(0, 1, 0), "kernel 'nothing': grid.x is 0, it must be 1 to 2147483647");
   expect_part(error(1, 1, 227 * 1024 + 1), "232449 bytes of dynamic shared memory, at most 232448 are possible");
   expect_part(
-      error_of([] { launch(KERNEL(much_static_shared_memory), 1, 1, 0, {}); }),
+      error_of([] { run(KERNEL(much_static_shared_memory), 1, 1, 0); }),
       "kernel 'much_static_shared_memory', block (0, 0, 0), thread (0, 0, 0): 'too_much' makes it 49156 bytes of "
       "static shared memory, at most 49152 are possible");
 }
@@ -158,7 +158,7 @@ TEST_P(Fault, launches_over_the_limits) {
 __global__ void launch_another() { launch(KERNEL(nothing), 1, 1, 0, {}); }
 
 TEST_P(Fault, launch_by_a_kernel) {
-  expect_part(error_of([] { launch(KERNEL(launch_another), 1, 1, 0, {}); }), "kernel 'nothing': launched by a kernel");
+  expect_part(error_of([] { run(KERNEL(launch_another), 1, 1, 0); }), "kernel 'nothing': launched by a kernel");
 }
 
 // Index `at` by thread 5 of block 1.
@@ -185,7 +185,7 @@ void expect_report(const std::function<void()>& action, const std::string& kerne
 TEST(MemoryFault, write_outside_of_device_memory) {
   const auto device = open_device(DeviceKind::simt);
   const DeviceMemory x(*device, 10 * sizeof(float)), y(*device, sizeof(float));
-  const auto write = [&](int at) { return [&x, at] { launch(KERNEL(write_at), 2, 8, 0, {}, x.f32(), at); }; };
+  const auto write = [&](int at) { return [&x, at] { run(KERNEL(write_at), 2, 8, 0, x.f32(), at); }; };
   EXPECT_EQ(error_of(write(9)), "no error");
   expect_report(write(10), "write_at", ": wrote outside of device memory, allocation");
   expect_report(write(12), "write_at", "");
@@ -198,7 +198,7 @@ TEST(MemoryFault, write_outside_of_device_memory) {
 }
 
 TEST(MemoryFault, write_outside_of_shared_memory) {
-  const auto write = [](int at) { return [at] { launch(KERNEL(write_shared_at), 2, 8, 64, {}, at); }; };
+  const auto write = [](int at) { return [at] { run(KERNEL(write_shared_at), 2, 8, 64, at); }; };
   EXPECT_EQ(error_of(write(15)), "no error");
   expect_report(write(16), "write_shared_at",
                 ", block (1, 0, 0): wrote outside of dynamic shared memory (64 bytes): 4 bytes behind it");
@@ -210,18 +210,26 @@ TEST(MemoryFault, read_outside_of_device_memory) {
   const DeviceMemory x(*device, 10 * sizeof(float));
   device->fill(x.data(), 0, x.bytes());
   float y = 0;
-  const auto read = [&] { launch(KERNEL(read_at), 2, 8, 0, {}, x.f32(), 10, &y); };
+  const auto read = [&] { run(KERNEL(read_at), 2, 8, 0, x.f32(), 10, &y); };
   if (kAddressSanitizer) return expect_report(read, "read_at", "");
   read();
   EXPECT_TRUE(std::isnan(y));
 }
 
 TEST(MemoryFault, use_of_freed_device_memory) {
-  if (!kAddressSanitizer) GTEST_SKIP() << "only AddressSanitizer knows of freed memory";
   const auto device = open_device(DeviceKind::simt);
   auto* const x = static_cast<float*>(device->allocate(40));
   device->free(x);
-  expect_report([&] { launch(KERNEL(write_at), 2, 8, 0, {}, x, 0); }, "write_at", "");
+  const auto write = [&] { run(KERNEL(write_at), 2, 8, 0, x, 0); };
+  if (kAddressSanitizer) return expect_report(write, "write_at", "");
+  EXPECT_DEATH(write(),
+               "kernel 'write_at', block .1, 0, 0., thread .5, 0, 0. accessed freed device memory: byte 0 of what was "
+               "allocation [0-9]+ .40 bytes.");
+}
+
+TEST(MemoryFault, access_to_no_memory_at_all) {
+  const auto write = [] { run(KERNEL(write_at), 2, 8, 0, nullptr, 0); };
+  EXPECT_DEATH(write(), "kernel 'write_at', block .1, 0, 0., thread .5, 0, 0.");
 }
 
 TEST(MemoryFault, copies_outside_of_device_memory) {
@@ -235,19 +243,20 @@ TEST(MemoryFault, copies_outside_of_device_memory) {
   expect_part(error_of([&] { device->copy(x.data(), y.data(), 41); }), "copy within the device of 41 bytes");
   expect_part(error_of([&] { device->copy(host.data(), y.data(), 40); }), "copy within the device of 40 bytes");
   expect_part(error_of([&] { device->fill(x.data() + 40, 0, 1); }), "fill of 1 bytes at byte 40 of allocation");
+  device->synchronize();
 }
 
 TEST(DeviceMemoryInUse, is_listed_until_it_is_freed) {
-  ASSERT_EQ(simt_memory_in_use(), "");
+  ASSERT_EQ(simt::memory_in_use(), "");
   const auto device = open_device(DeviceKind::simt);
   void* const first = device->allocate(100);
   void* const second = device->allocate(28);
-  expect_part(simt_memory_in_use(), "2 allocations, 128 bytes: allocation ");
+  expect_part(simt::memory_in_use(), "2 allocations, 128 bytes: allocation ");
   device->free(first);
-  expect_part(simt_memory_in_use(), "1 allocations, 28 bytes: allocation ");
-  expect_part(simt_memory_in_use(), "(28 bytes)");
+  expect_part(simt::memory_in_use(), "1 allocations, 28 bytes: allocation ");
+  expect_part(simt::memory_in_use(), "(28 bytes)");
   device->free(second);
-  EXPECT_EQ(simt_memory_in_use(), "");
+  EXPECT_EQ(simt::memory_in_use(), "");
 }
 
 TEST(DeviceMemoryInUse, is_reported_at_the_end) {

@@ -9,7 +9,6 @@
 #include <vector>
 
 #include "engine/random.h"
-#include "kernels/cuda/launch.h"
 #include "kernels/cuda/tensor_map.h"
 #include "kernels/cuda/wgmma.h"
 #include "tests/simt/support.h"
@@ -90,7 +89,7 @@ __global__ void pass_through_ring(int count, int* received, bool waits_for_full,
 
 std::vector<int> pass_through_ring_with(bool waits_for_full, bool waits_for_empty) {
   std::vector<int> received(7 * 64);
-  launch(KERNEL(pass_through_ring), 1, 96, 0, {}, 7, received.data(), waits_for_full, waits_for_empty);
+  run(KERNEL(pass_through_ring), 1, 96, 0, 7, received.data(), waits_for_full, waits_for_empty);
   return received;
 }
 
@@ -129,7 +128,7 @@ __global__ void misuse_barrier(int fault) {
 }
 
 TEST(HopperFaults, barriers_misused_are_reported) {
-  const auto misuse = [](int fault) { return error_of([=] { launch(KERNEL(misuse_barrier), 1, 2, 0, {}, fault); }); };
+  const auto misuse = [](int fault) { return error_of([=] { run(KERNEL(misuse_barrier), 1, 2, 0, fault); }); };
   expect_part(misuse(0),
               "kernel 'misuse_barrier', block (0, 0, 0), thread (0, 0, 0): mbarrier.arrive (hopper_test.cpp:");
   expect_part(misuse(0), "not initialised");
@@ -169,8 +168,8 @@ __global__ void copy_box(const __grid_constant__ TensorMap map, int rows, simt::
 std::vector<uint16_t> copied(const TensorMap& map, int rows, const simt::TensorCoordinates& from,
                              CopyFault fault = CopyFault::none) {
   std::vector<uint16_t> result(static_cast<size_t>(rows) * 64);
-  launch(KERNEL(copy_box), 1, 64, static_cast<size_t>(rows) * 128 + 2 * kPatternBytes, {}, map, rows, from, fault,
-         result.data());
+  run(KERNEL(copy_box), 1, 64, static_cast<size_t>(rows) * 128 + 2 * kPatternBytes, map, rows, from, fault,
+      result.data());
   return result;
 }
 
@@ -324,8 +323,8 @@ std::vector<float> product(ProductFault fault, std::vector<float>* expected = nu
   const TensorMap map_b = kMajorB == Major::k ? tiled_tensor_map(b.data(), {kK, kN}, {64, kN})
                                               : tiled_tensor_map(b.data(), {kN, kK}, {64, kK});
   std::vector<float> c(kM * kN);
-  launch(KERNEL(multiply<kN, kMajorA, kMajorB, kRegisters>), 1, 128, (kM + kN) * kK * 2 + kPatternBytes, {}, map_a,
-         map_b, a.data(), fault, c.data());
+  run(KERNEL(multiply<kN, kMajorA, kMajorB, kRegisters>), 1, 128, (kM + kN) * kK * 2 + kPatternBytes, map_a, map_b,
+      a.data(), fault, c.data());
   if (expected) {
     expected->assign(kM * kN, 0);
     for (int m = 0; m < kM; ++m)
@@ -384,7 +383,7 @@ TEST(HopperFaults, products_misused_are_reported) {
 __global__ void use_warpgroup() { wgmma_fence(); }
 
 TEST(HopperFaults, blocks_without_whole_warpgroups_are_reported) {
-  expect_part(error_of([] { launch(KERNEL(use_warpgroup), 1, 96, 0, {}); }), "not a multiple of 128");
+  expect_part(error_of([] { run(KERNEL(use_warpgroup), 1, 96, 0); }), "not a multiple of 128");
 }
 
 }  // namespace

@@ -6,9 +6,18 @@
 #include <algorithm>
 #include <string>
 
-#include "kernels/simt/thread_order.h"
+#include "engine/simt_order.h"
+#include "engine/simt_queue.h"
+#include "kernels/cuda/launch.h"
 
 namespace sandglass::test {
+
+/// Launches on the null stream and waits for the kernel.
+template <typename... Parameters, typename... Arguments>
+void run(const Kernel<Parameters...>& kernel, dim3 grid, dim3 block, size_t shared_bytes, Arguments... arguments) {
+  launch(kernel, grid, block, shared_bytes, {}, arguments...);
+  simt::synchronize({});
+}
 
 /// Fixture that sets the order for its test.
 class InThreadOrder : public testing::TestWithParam<simt::ThreadOrder> {

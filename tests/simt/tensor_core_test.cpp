@@ -7,7 +7,6 @@
 
 #include "engine/random.h"
 #include "kernels/cuda/cp_async.h"
-#include "kernels/cuda/launch.h"
 #include "kernels/cuda/mma.h"
 #include "tests/simt/support.h"
 
@@ -66,7 +65,7 @@ void expect_product() {
   std::vector<T> a, b;
   for (float v : left) a.push_back(T(v));
   for (float v : right) b.push_back(T(v));
-  launch(KERNEL(multiply_plain<T, kRows, kColumns>), 1, 32, 0, {}, a.data(), b.data(), sum.data());
+  run(KERNEL(multiply_plain<T, kRows, kColumns>), 1, 32, 0, a.data(), b.data(), sum.data());
   EXPECT_EQ(sum, expected);
 }
 
@@ -99,7 +98,7 @@ TEST_P(TensorCore, ignores_what_tf32_does_not_have) {
   std::vector<float> left(16 * 8, 0), right(8 * 16, 0), sum(16 * 16, 0);
   left[0] = std::bit_cast<float>(std::bit_cast<uint32_t>(3.0f) | 0x1fff);
   right[0] = 2;
-  launch(KERNEL(multiply_plain<float, 16, 16>), 1, 32, 0, {}, left.data(), right.data(), sum.data());
+  run(KERNEL(multiply_plain<float, 16, 16>), 1, 32, 0, left.data(), right.data(), sum.data());
   EXPECT_EQ(sum[0], 6);
 }
 
@@ -119,8 +118,8 @@ TEST_P(TensorCore, loads_matrices_of_two_byte_elements) {
   std::vector<uint16_t> rows(64 * 8);
   for (size_t i = 0; i < rows.size(); ++i) rows[i] = static_cast<uint16_t>(i);
   std::vector<uint32_t> plain(32 * 8), transposed(32 * 8);
-  launch(KERNEL(load_eight_matrices<false>), 1, 32, 0, {}, rows.data(), plain.data());
-  launch(KERNEL(load_eight_matrices<true>), 1, 32, 0, {}, rows.data(), transposed.data());
+  run(KERNEL(load_eight_matrices<false>), 1, 32, 0, rows.data(), plain.data());
+  run(KERNEL(load_eight_matrices<true>), 1, 32, 0, rows.data(), transposed.data());
   for (int lane = 0; lane < 32; ++lane)
     for (int m = 0; m < 8; ++m) {
       const int g = lane / 4, t = lane % 4;
@@ -152,7 +151,7 @@ __global__ void multiply_in_part_of_a_warp(int lanes) {
 
 TEST_P(TensorCore, needs_all_lanes_of_the_warp) {
   const auto error = [](int lanes) {
-    return error_of([&] { launch(KERNEL(multiply_in_part_of_a_warp), 1, 32, 0, {}, lanes); });
+    return error_of([&] { run(KERNEL(multiply_in_part_of_a_warp), 1, 32, 0, lanes); });
   };
   EXPECT_EQ(error(32), "no error");
   expect_part(error(31), "kernel 'multiply_in_part_of_a_warp', block (0, 0, 0), thread (");
@@ -167,7 +166,7 @@ __global__ void load_from_odd_address() {
 }
 
 TEST_P(TensorCore, needs_aligned_rows) {
-  const std::string error = error_of([] { launch(KERNEL(load_from_odd_address), 1, 32, 0, {}); });
+  const std::string error = error_of([] { run(KERNEL(load_from_odd_address), 1, 32, 0); });
   expect_part(error, "kernel 'load_from_odd_address', block (0, 0, 0), thread (");
   expect_part(error, "of row 1 of matrix 1 is not a multiple of 16");
 }
@@ -228,7 +227,7 @@ std::vector<float> sums_through_stages() {
     const auto v = static_cast<float>(i);
     x[i] = make_float4(v, 2 * v, -v, 1);
   }
-  launch(KERNEL(sum_through_stages<kNewest>), 1, 32, 0, {}, x.data(), y.data(), kSteps);
+  run(KERNEL(sum_through_stages<kNewest>), 1, 32, 0, x.data(), y.data(), kSteps);
   std::vector<float> result;
   for (const float4& v : y) result.insert(result.end(), {v.x, v.y, v.z, v.w});
   return result;
@@ -257,7 +256,7 @@ __global__ void copy_to_odd_address(const float4* x) {
 
 TEST_P(AsyncCopy, needs_aligned_addresses) {
   const float4 x{};
-  const std::string error = error_of([&] { launch(KERNEL(copy_to_odd_address), 1, 2, 0, {}, &x); });
+  const std::string error = error_of([&] { run(KERNEL(copy_to_odd_address), 1, 2, 0, &x); });
   expect_part(error,
               "kernel 'copy_to_odd_address', block (0, 0, 0), thread (1, 0, 0): cp.async of 16 bytes: the shared");
 }

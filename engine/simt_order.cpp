@@ -1,4 +1,4 @@
-#include "kernels/simt/thread_order.h"
+#include "engine/simt_order.h"
 
 #include <charconv>
 #include <cstdlib>
