@@ -7,6 +7,7 @@
 
 #include "engine/error.h"
 #include "kernels/simt/cuda_language.h"
+#include "kernels/simt/thread_sanitizer.h"
 
 thread_local constinit uint3 threadIdx{};
 thread_local constinit uint3 blockIdx{};
@@ -43,9 +44,10 @@ Block::Block(const Launch& launch, const std::function<void()>& body)
       random_(order_.seed),
       threads_(launch.block.x * launch.block.y * launch.block.z),
       copies_(threads_.size()),
-      shared_(launch.shared_bytes) {}
+      shared_(launch.shared_bytes, max_shared_bytes(launch.architecture)) {}
 
 void Block::run(const uint3& index) {
+  const Unwatched unwatched;
   index_ = index;
   shared_.clear();
   std::vector<Thread*> all;
@@ -70,7 +72,9 @@ void Block::run(const uint3& index) {
   blockIdx = index_;
   blockDim = launch_.block;
   gridDim = launch_.grid;
+  release(&start_);
   run_threads();
+  acquire(&end_);
   running_block = nullptr;
   if (error_) {
     // The other threads are never finished: their fibers begin anew. Kernels own nothing that would need unwinding.
@@ -88,29 +92,47 @@ void Block::run_threads() {
   while (!error_) {
     Thread* const thread = handed_over_ ? std::exchange(handed_over_, nullptr) : next();
     if (!thread) return;
-    if (!thread->fiber) {
-      if (fibers.idle.empty()) {
-        fibers.all.push_back(std::make_unique<Fiber>(&Block::work));
-        fibers.idle.push_back(fibers.all.back().get());
-      }
-      thread->fiber = fibers.idle.back();
-      fibers.idle.pop_back();
-    }
+    if (!thread->fiber) thread->fiber = fiber_for(*thread);
     enter(*thread);
     thread->fiber->resume();
   }
   handed_over_ = nullptr;
 }
 
+Fiber* Block::fiber_for(const Thread& thread) {
+  const auto add = [] {
+    const std::string name = fmt::format("CUDA thread {} of its block", fibers.all.size());
+    fibers.all.push_back(std::make_unique<Fiber>(&Block::work, name.c_str()));
+  };
+  if (kDetectsRaces) {  // each CUDA thread has its own, as they are ThreadSanitizer's threads
+    const auto number = static_cast<size_t>(thread.number);
+    while (fibers.all.size() <= number) add();
+    return fibers.all[number].get();
+  }
+  if (fibers.idle.empty()) {
+    add();
+    fibers.idle.push_back(fibers.all.back().get());
+  }
+  Fiber* const fiber = fibers.idle.back();
+  fibers.idle.pop_back();
+  return fiber;
+}
+
 // What each fiber does: runs a CUDA thread to its end, then the next one if that has not started yet, so that a kernel
 // whose threads never wait needs one fiber and no switch.
 void Block::work() {
+  const Unwatched unwatched;
   for (;;) {
     Block& block = *running_block;
     Thread& thread = *block.current_;
     Fiber* const fiber = thread.fiber;
     try {
-      block.body_();
+      acquire(&block.start_);
+      {
+        const Watched watched;
+        block.body_();
+      }
+      release(&block.end_);
       thread.returned = true;
       thread.fiber = nullptr;
       ++block.returned_;
@@ -126,12 +148,12 @@ void Block::work() {
       block.error_ = std::current_exception();
     }
     Thread* const following = block.error_ ? nullptr : block.next();
-    if (following && !following->fiber) {
+    if (following && !following->fiber && !kDetectsRaces) {
       following->fiber = fiber;
       block.enter(*following);
     } else {
       block.handed_over_ = following;
-      fibers.idle.push_back(fiber);
+      if (!kDetectsRaces) fibers.idle.push_back(fiber);
       fiber->suspend();
     }
   }
@@ -166,7 +188,10 @@ void Block::wait(const char* what, CallSite site) {
 }
 
 void Block::barrier(CallSite site) {
+  const Unwatched unwatched;
   Thread& self = *current_;
+  const char* const phase = &barrier_phases_[odd_barrier_];
+  release(phase);
   wait("__syncthreads", site);
   at_barrier_.push_back(&self);
   if (at_barrier_.size() == threads_.size()) {
@@ -175,20 +200,39 @@ void Block::barrier(CallSite site) {
         fail("waits in __syncthreads ({}) while thread {} waits in another one ({})", to_text(site),
              to_text(other->index), to_text(other->waits_at));
     make_ready(std::exchange(at_barrier_, {}));
+    odd_barrier_ = !odd_barrier_;
   }
   self.fiber->suspend();
+  acquire(phase);
 }
 
 void Block::collective(const Exchange& exchange, CallSite site) {
+  const Unwatched unwatched;
   Thread& self = *current_;
   check(exchange.mask >> self.lane() & 1, "lane {} calls {} ({}) with the mask {:#010x}, which leaves it out",
         self.lane(), exchange.name, to_text(site), exchange.mask);
   wait(exchange.name, site);
   self.exchange = exchange;
+  const char* const phase = exchange.orders_memory ? phase_of(self, exchange.mask) : nullptr;
+  self.exchange.phase = phase;
+  if (phase) release(phase);
   Lanes& lanes = warps_[static_cast<size_t>(self.warp())];
   lanes.in_collective |= 1u << self.lane();
   if (lanes.cover(exchange.mask)) finish_collective_if_complete(self.warp(), exchange.mask);
   self.fiber->suspend();
+  if (phase) acquire(phase);
+}
+
+// The phase that a lane which waits with the same mask has, or a new one. They are used again after thousands of
+// others.
+const char* Block::phase_of(const Thread& thread, unsigned mask) {
+  if (!kDetectsRaces) return nullptr;
+  const unsigned waiting = warps_[static_cast<size_t>(thread.warp())].in_collective & mask;
+  const Thread* const first = &thread - thread.lane();
+  for (int lane = 0; lane < kWarpSize; ++lane)
+    if (waiting >> lane & 1 && first[lane].exchange.mask == mask && first[lane].exchange.phase)
+      return first[lane].exchange.phase;
+  return &phases_[next_phase_++ % phases_.size()];
 }
 
 // Looks at the collectives of the warp that any lane of `lanes` takes part in.
@@ -221,6 +265,7 @@ void Block::finish_collective_if_complete(int warp, unsigned lanes) {
 }
 
 void Block::wait_for(const void* key, const char* what, CallSite site) {
+  const Unwatched unwatched;
   Thread& self = *current_;
   wait(what, site);
   waiting_.emplace(key, &self);
@@ -228,6 +273,7 @@ void Block::wait_for(const void* key, const char* what, CallSite site) {
 }
 
 void Block::wake(const void* key) {
+  const Unwatched unwatched;
   const auto [begin, end] = waiting_.equal_range(key);
   std::vector<Thread*> threads;
   for (auto i = begin; i != end; ++i) threads.push_back(i->second);
@@ -263,7 +309,12 @@ void Block::work_for_warp(const std::vector<Thread*>& members) {
          kWarpSize, members.size());
   void* pointers[kWarpSize];
   for (int lane = 0; lane < kWarpSize; ++lane) pointers[lane] = reinterpret_cast<void*>(members[lane]->exchange.value);
-  exchange.work(pointers);
+  acquire(exchange.phase);
+  {
+    const Watched watched;
+    exchange.work(pointers);
+  }
+  release(exchange.phase);
 }
 
 // Hands the lanes of a complete collective what they take from each other; `lanes` begins with the warp's first one.
@@ -315,10 +366,16 @@ void Block::report_unfinished_work() const {
 
 }  // namespace sandglass::simt
 
-#if defined(__SANITIZE_ADDRESS__)
-// AddressSanitizer calls it before it reports an error and ends the program: whose fault it was. Here, and not in a
+// AddressSanitizer and ThreadSanitizer call these before they report something: whose fault it was. Here, and not in a
 // file of its own, because the linker leaves out a library's file that nothing refers to.
+#if defined(__SANITIZE_ADDRESS__)
 extern "C" void __asan_on_error() {
+  sandglass::simt::Block* const block = sandglass::simt::Block::running();
+  if (block) std::fprintf(stderr, "sandglass: simt: %s\n", block->where().c_str());
+}
+#endif
+#ifdef SANDGLASS_THREAD_SANITIZER
+extern "C" void __tsan_on_report(void*) {
   sandglass::simt::Block* const block = sandglass::simt::Block::running();
   if (block) std::fprintf(stderr, "sandglass: simt: %s\n", block->where().c_str());
 }

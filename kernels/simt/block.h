@@ -2,6 +2,7 @@
 // others, and one scheduler chooses who is next.
 #pragma once
 
+#include <array>
 #include <deque>
 #include <exception>
 #include <functional>
@@ -70,6 +71,7 @@ class Block {
 
  private:
   static void work();
+  static Fiber* fiber_for(const Thread& thread);
   void run_threads();
   void enter(Thread& thread);
   Thread* next();
@@ -84,6 +86,7 @@ class Block {
   void wait(const char* what, CallSite site);
   void run_asynchronous_work();
   void finish_collective_if_complete(int warp, unsigned mask);
+  const char* phase_of(const Thread& thread, unsigned mask);
   void work_for_warp(const std::vector<Thread*>& members);
   void exchange_values(const std::vector<Thread*>& members, const Thread* lanes);
   std::string where(const Thread& thread) const;
@@ -110,6 +113,12 @@ class Block {
   Thread* handed_over_ = nullptr;  // taken from ready_ by a fiber that cannot run it itself
   std::exception_ptr error_;
   SharedMemory shared_;
+  // For ThreadSanitizer: objects whose addresses stand for what orders the threads.
+  char start_ = 0, end_ = 0;     // of the block
+  char barrier_phases_[2] = {};  // used in turn
+  bool odd_barrier_ = false;
+  std::array<char, 4096> phases_{};  // of collectives, used in turn
+  size_t next_phase_ = 0;
 };
 
 }  // namespace sandglass::simt

@@ -27,7 +27,7 @@ inline void __syncthreads(const char* file = __builtin_FILE(), int line = __buil
 }
 
 inline void __syncwarp(unsigned mask = 0xffffffff, const char* file = __builtin_FILE(), int line = __builtin_LINE()) {
-  sandglass::simt::exchange("__syncwarp", mask, 0, -1, {file, line});
+  sandglass::simt::synchronize_warp(mask, {file, line});
 }
 
 template <typename T>

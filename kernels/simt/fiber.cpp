@@ -20,6 +20,16 @@
 #define __asan_unpoison_memory_region(address, bytes)
 #endif
 
+#ifdef SANDGLASS_THREAD_SANITIZER
+#include <sanitizer/tsan_interface.h>
+#else
+#define __tsan_create_fiber(flags) nullptr
+#define __tsan_destroy_fiber(fiber)
+#define __tsan_set_fiber_name(fiber, name)
+#define __tsan_get_current_fiber() nullptr
+#define __tsan_switch_to_fiber(fiber, flags)
+#endif
+
 // void sandglass_switch_stack(void** save, void* stack_pointer): pushes the registers that a function must preserve,
 // stores the stack pointer in *save, and goes on where the other stack did the same.
 asm(R"(
@@ -52,12 +62,13 @@ namespace {
 constexpr size_t kPage = 4096;
 constexpr size_t kStackBytes = 128 * 1024;  // AddressSanitizer's frames and a formatted error message fit
 constexpr int kSavedRegisters = 6;
+[[maybe_unused]] constexpr unsigned kNoOrder = 1;  // ThreadSanitizer: what happened before a switch stays unordered
 
 thread_local Fiber* started = nullptr;
 
 }  // namespace
 
-Fiber::Fiber(Entry entry) : entry_(entry) {
+Fiber::Fiber(Entry entry, [[maybe_unused]] const char* name) : entry_(entry) {
   void* const memory =
       mmap(nullptr, kPage + kStackBytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   check(memory != MAP_FAILED, "the simt device could not allocate {} KiB for the stack of a CUDA thread",
@@ -70,9 +81,12 @@ Fiber::Fiber(Entry entry) : entry_(entry) {
   *--top = reinterpret_cast<void*>(&Fiber::start);
   for (int i = 0; i < kSavedRegisters; ++i) *--top = nullptr;
   stack_pointer_ = top;
+  tsan_fiber_ = __tsan_create_fiber(0);
+  __tsan_set_fiber_name(tsan_fiber_, name);
 }
 
 Fiber::~Fiber() {
+  __tsan_destroy_fiber(tsan_fiber_);
   __asan_unpoison_memory_region(stack_, kStackBytes);
   munmap(stack_ - kPage, kPage + kStackBytes);
 }
@@ -86,6 +100,8 @@ void Fiber::start() {
 void Fiber::resume() {
   [[maybe_unused]] void* fake_stack = nullptr;
   started = this;
+  resumer_tsan_fiber_ = __tsan_get_current_fiber();
+  __tsan_switch_to_fiber(tsan_fiber_, kNoOrder);
   __sanitizer_start_switch_fiber(&fake_stack, stack_, kStackBytes);
   sandglass_switch_stack(&resumer_stack_pointer_, stack_pointer_);
   __sanitizer_finish_switch_fiber(fake_stack, nullptr, nullptr);
@@ -93,6 +109,7 @@ void Fiber::resume() {
 
 void Fiber::suspend() {
   [[maybe_unused]] void* fake_stack = nullptr;
+  __tsan_switch_to_fiber(resumer_tsan_fiber_, kNoOrder);
   __sanitizer_start_switch_fiber(&fake_stack, resumer_stack_, resumer_stack_bytes_);
   sandglass_switch_stack(&stack_pointer_, resumer_stack_pointer_);
   __sanitizer_finish_switch_fiber(fake_stack, &resumer_stack_, &resumer_stack_bytes_);

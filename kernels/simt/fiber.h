@@ -10,8 +10,8 @@ namespace sandglass::simt {
 class Fiber {
  public:
   using Entry = void (*)();
-  /// `entry` must never return, and no exception may leave it.
-  explicit Fiber(Entry entry);
+  /// `entry` must never return, and no exception may leave it. The name is for ThreadSanitizer's reports.
+  Fiber(Entry entry, const char* name);
   /// Forgets what the fiber has begun, without unwinding it.
   ~Fiber();
   Fiber(const Fiber&) = delete;
@@ -31,6 +31,9 @@ class Fiber {
   // For AddressSanitizer, which must know on whose stack the program is.
   const void* resumer_stack_ = nullptr;
   size_t resumer_stack_bytes_ = 0;
+  // For ThreadSanitizer, to which each fiber is a thread.
+  void* tsan_fiber_ = nullptr;
+  void* resumer_tsan_fiber_ = nullptr;
 };
 
 }  // namespace sandglass::simt

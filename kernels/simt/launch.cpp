@@ -30,9 +30,9 @@ void check_limits(const Launch& launch) {
   const uint64_t threads = uint64_t{block.x} * block.y * block.z;
   check(threads <= kMaxThreads, "kernel '{}': a block of {} x {} x {} has {} threads, at most {} are possible",
         launch.kernel, block.x, block.y, block.z, threads, kMaxThreads);
-  check(launch.shared_bytes <= kMaxShared,
-        "kernel '{}': {} bytes of dynamic shared memory, at most {} are possible (sm_90; 166912 on sm_80)",
-        launch.kernel, launch.shared_bytes, kMaxShared);
+  const size_t most = max_shared_bytes(launch.architecture);
+  check(launch.shared_bytes <= most, "kernel '{}': {} bytes of dynamic shared memory, at most {} are possible on {}",
+        launch.kernel, launch.shared_bytes, most, launch.architecture == Architecture::sm_90 ? "sm_90" : "sm_80");
 }
 
 void run(const Launch& launch, const std::function<void()>& thread) {

@@ -5,19 +5,24 @@
 #include <functional>
 
 #include "engine/device.h"
+#include "kernels/simt/architecture.h"
 #include "kernels/simt/vector_types.h"
 
 namespace sandglass::simt {
 
-/// What a block of an sm_80 or sm_90 GPU may have at most.
+/// What a block may have at most.
 constexpr unsigned kMaxThreads = 1024;
 constexpr size_t kMaxStaticShared = 48 * 1024;
-constexpr size_t kMaxShared = 227 * 1024;  ///< of sm_90, static and dynamic together; sm_80 has 163 KB
+/// Static and dynamic shared memory together.
+constexpr size_t max_shared_bytes(Architecture architecture) {
+  return (architecture == Architecture::sm_90 ? 227 : 163) * 1024;
+}
 
 struct Launch {
   const char* kernel = nullptr;  ///< its name, for reports
   dim3 grid, block;
   size_t shared_bytes = 0;  ///< dynamic shared memory
+  Architecture architecture = simt::architecture();
 };
 
 /// Queues a launch on the stream: all threads of all blocks, block after block; `thread` calls the kernel. Throws Error

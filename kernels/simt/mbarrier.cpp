@@ -4,6 +4,7 @@
 
 #include "engine/error.h"
 #include "kernels/simt/block.h"
+#include "kernels/simt/thread_sanitizer.h"
 
 namespace sandglass::simt {
 namespace {
@@ -37,6 +38,9 @@ void store(uint64_t* barrier, State state) {
   if (complete) Block::running()->wake(barrier);
 }
 
+// Stands for a phase in ThreadSanitizer: what arrives happened before what waits for it.
+const void* phase(const uint64_t* barrier, int parity) { return reinterpret_cast<const char*>(barrier) + parity; }
+
 }  // namespace
 
 void mbarrier_init(uint64_t* barrier, int arrivals, CallSite site) {
@@ -44,10 +48,14 @@ void mbarrier_init(uint64_t* barrier, int arrivals, CallSite site) {
         to_text(site), arrivals, kMostArrivals);
   const State state{0, static_cast<uint16_t>(arrivals), static_cast<uint16_t>(arrivals), 0};
   std::memcpy(barrier, &state, sizeof(state));
+  const Unwatched unwatched;
   Block::running()->unfenced_mbarriers().insert(barrier);
 }
 
-void fence_mbarrier_init() { Block::running()->unfenced_mbarriers().clear(); }
+void fence_mbarrier_init() {
+  const Unwatched unwatched;
+  Block::running()->unfenced_mbarriers().clear();
+}
 
 void mbarrier_expect(uint64_t* barrier, int bytes, CallSite site) {
   State state = load(barrier, "mbarrier.expect_tx", site);
@@ -61,12 +69,14 @@ void mbarrier_arrive(uint64_t* barrier, CallSite site) {
   check(state.missing_arrivals > 0, "mbarrier.arrive ({}): all {} arrivals of the phase have been", to_text(site),
         state.arrivals);
   --state.missing_arrivals;
+  release(phase(barrier, state.parity));
   store(barrier, state);
 }
 
 void mbarrier_wait(uint64_t* barrier, int parity, CallSite site) {
   while (load(barrier, "mbarrier.try_wait", site).parity == (parity & 1))
     Block::running()->wait_for(barrier, "mbarrier.try_wait", site);
+  acquire(phase(barrier, parity & 1));
 }
 
 void check_mbarrier_for_copy(const uint64_t* barrier, CallSite site) {

@@ -3,6 +3,7 @@
 #include "engine/error.h"
 #include "kernels/simt/block.h"
 #include "kernels/simt/launch.h"
+#include "kernels/simt/thread_sanitizer.h"
 
 namespace sandglass::simt {
 
@@ -12,9 +13,9 @@ void* SharedMemory::array(const void* tag, const char* name, size_t bytes) {
   static_bytes_ += bytes;
   check(static_bytes_ <= kMaxStaticShared, "'{}' makes it {} bytes of static shared memory, at most {} are possible",
         name, static_bytes_, kMaxStaticShared);
-  check(static_bytes_ + dynamic_.bytes() <= kMaxShared,
+  check(static_bytes_ + dynamic_.bytes() <= most_,
         "'{}' makes it {} bytes of static and dynamic shared memory, at most {} are possible", name,
-        static_bytes_ + dynamic_.bytes(), kMaxShared);
+        static_bytes_ + dynamic_.bytes(), most_);
   return arrays_.emplace_back(tag, name, bytes).memory.data();
 }
 
@@ -49,6 +50,7 @@ std::string SharedMemory::find_damage() {
 }
 
 void* shared_array(const void* tag, const char* name, size_t bytes) {
+  const Unwatched unwatched;  // the first thread that comes here makes it
   return Block::running()->shared_memory().array(tag, name, bytes);
 }
 

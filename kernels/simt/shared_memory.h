@@ -11,7 +11,8 @@ namespace sandglass::simt {
 
 class SharedMemory {
  public:
-  explicit SharedMemory(size_t dynamic_bytes) : dynamic_(dynamic_bytes) {}
+  /// `most`: what static and dynamic memory together may have.
+  SharedMemory(size_t dynamic_bytes, size_t most) : dynamic_(dynamic_bytes), most_(most) {}
 
   /// The array that the declaration with this tag (an address of its own) stands for. Throws Error without kernel and
   /// thread if all of them together are over the limit.
@@ -39,6 +40,7 @@ class SharedMemory {
   std::deque<Array> arrays_;
   GuardedMemory dynamic_;
   size_t static_bytes_ = 0;
+  const size_t most_;
 };
 
 /// Of the running block.

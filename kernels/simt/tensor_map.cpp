@@ -6,6 +6,7 @@
 #include "engine/error.h"
 #include "kernels/simt/block.h"
 #include "kernels/simt/mbarrier.h"
+#include "kernels/simt/thread_sanitizer.h"
 
 namespace sandglass::simt {
 namespace {
@@ -101,6 +102,7 @@ void copy_tensor(void* shared, const TensorMap& map, uint64_t* barrier, const Te
             "cp.async.bulk.tensor ({}): the first base pixel (w {}, h {}) is not one of the bounding box",
             to_text(site), from.at[1], from.at[2]);
     }
+  const Unwatched unwatched;
   std::memset(memory, 0xff, bytes);
   block.later([=] {
     copy_now(memory, address, map, from);

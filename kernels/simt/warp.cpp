@@ -22,7 +22,11 @@ uint64_t exchange(const char* name, unsigned mask, uint64_t value, int source_la
 }
 
 void run_for_warp(const char* name, void* data, WarpWork work, CallSite site) {
-  Block::running()->collective({name, 0xffffffff, reinterpret_cast<uintptr_t>(data), -1, 0, work}, site);
+  Block::running()->collective({name, 0xffffffff, reinterpret_cast<uintptr_t>(data), -1, 0, work, true}, site);
+}
+
+void synchronize_warp(unsigned mask, CallSite site) {
+  Block::running()->collective({.name = "__syncwarp", .mask = mask, .orders_memory = true}, site);
 }
 
 int lane() { return Block::running()->thread().lane(); }

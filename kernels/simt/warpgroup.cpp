@@ -8,6 +8,7 @@
 
 #include "engine/error.h"
 #include "kernels/simt/block.h"
+#include "kernels/simt/thread_sanitizer.h"
 
 namespace sandglass::simt {
 namespace {
@@ -83,6 +84,7 @@ std::shared_ptr<Warpgroup::Accumulators> Warpgroup::find_accumulators(int lane, 
 }
 
 void Warpgroup::mma(int lane, const Wgmma& operation, CallSite site) {
+  const Unwatched unwatched;
   check(operation.n >= 8 && operation.n <= kMostN && operation.n % 8 == 0, "wgmma ({}): N is {}", to_text(site),
         operation.n);
   Lane& self = lanes_[lane];
@@ -127,6 +129,7 @@ void Warpgroup::commit(int lane) {
 }
 
 void Warpgroup::wait(int lane, int groups, CallSite site) {
+  const Unwatched unwatched;
   lanes_[lane].waits_for = groups;
   if (++waiting_ < kWarpgroupSize) {
     Block::running()->wait_for(this, "wgmma.wait_group", site);

@@ -133,7 +133,7 @@ TEST_P(Emulator, arguments_are_converted) {
 
 TEST_P(Emulator, largest_block_runs) {
   std::vector<int> visits(1024);
-  run(KERNEL(count_visits), 1, 1024, 227 * 1024, visits.data());
+  run(KERNEL(count_visits), 1, 1024, 163 * 1024, visits.data());
   EXPECT_EQ(visits, std::vector<int>(1024, 1));
 }
 

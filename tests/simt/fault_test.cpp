@@ -129,6 +129,10 @@ TEST_P(Fault, missing_barrier_gives_nan) {
 }
 
 __global__ void nothing() {}
+__global__ void little_static_shared_memory() {
+  SIMT_SHARED(float, little, [1]);
+  little[0] = 0;
+}
 __global__ void much_static_shared_memory() {
   SIMT_SHARED(float, half, [6 * 1024]);
   SIMT_SHARED(float, too_much, [6 * 1024 + 1]);
@@ -139,7 +143,7 @@ TEST_P(Fault, launches_over_the_limits) {
   const auto error = [](dim3 grid, dim3 block, size_t shared) {
     return error_of([&] { run(KERNEL(nothing), grid, block, shared); });
   };
-  EXPECT_EQ(error(1, 1024, 227 * 1024), "no error");
+  EXPECT_EQ(error(1, 1024, 163 * 1024), "no error");
   EXPECT_EQ(error(1, 1025, 0), "kernel 'nothing': block.x is 1025, it must be 1 to 1024");
   EXPECT_EQ(error(1, dim3(1, 1, 65), 0), "kernel 'nothing': block.z is 65, it must be 1 to 64");
   EXPECT_EQ(error(1, dim3(32, 33), 0),
@@ -148,7 +152,16 @@ TEST_P(Fault, launches_over_the_limits) {
   EXPECT_EQ(error(dim3(1, 65536), 1, 0), "kernel 'nothing': grid.y is 65536, it must be 1 to 65535");
   EXPECT_EQ(error(dim3(1, 1, 65536), 1, 0), "kernel 'nothing': grid.z is 65536, it must be 1 to 65535");
   EXPECT_EQ(error(0, 1, 0), "kernel 'nothing': grid.x is 0, it must be 1 to 2147483647");
-  expect_part(error(1, 1, 227 * 1024 + 1), "232449 bytes of dynamic shared memory, at most 232448 are possible");
+  EXPECT_EQ(error(1, 1, 163 * 1024 + 1),
+            "kernel 'nothing': 166913 bytes of dynamic shared memory, at most 166912 are possible on sm_80");
+  expect_part(error_of([] { run(KERNEL(little_static_shared_memory), 1, 1, 163 * 1024); }),
+              "kernel 'little_static_shared_memory', block (0, 0, 0), thread (0, 0, 0): 'little' makes it 166916 bytes "
+              "of static and dynamic shared memory, at most 166912 are possible");
+  simt::set_architecture(simt::Architecture::sm_90);
+  EXPECT_EQ(error(1, 1024, 227 * 1024), "no error");
+  EXPECT_EQ(error(1, 1, 227 * 1024 + 1),
+            "kernel 'nothing': 232449 bytes of dynamic shared memory, at most 232448 are possible on sm_90");
+  simt::set_architecture(simt::Architecture::sm_80);
   expect_part(
       error_of([] { run(KERNEL(much_static_shared_memory), 1, 1, 0); }),
       "kernel 'much_static_shared_memory', block (0, 0, 0), thread (0, 0, 0): 'too_much' makes it 49156 bytes of "
