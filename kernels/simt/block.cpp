@@ -209,8 +209,9 @@ void Block::barrier(CallSite site) {
 void Block::collective(const Exchange& exchange, CallSite site) {
   const Unwatched unwatched;
   Thread& self = *current_;
-  check(exchange.mask >> self.lane() & 1, "lane {} calls {} ({}) with the mask {:#010x}, which leaves it out",
-        self.lane(), exchange.name, to_text(site), exchange.mask);
+  if (!(exchange.mask >> self.lane() & 1))
+    fail("lane {} calls {} ({}) with the mask {:#010x}, which leaves it out", self.lane(), exchange.name, to_text(site),
+         exchange.mask);
   wait(exchange.name, site);
   self.exchange = exchange;
   const char* const phase = exchange.orders_memory ? phase_of(self, exchange.mask) : nullptr;
