@@ -22,6 +22,10 @@ void register_operations() {
     register_residual_cuda();
     register_max_pool_cuda();
     register_upsample_cuda();
+    register_heatmap_cuda();
+    register_loss_cuda();
+    register_peak_cuda();
+    register_warp_cuda();
     register_optimizer_cuda();
 #endif
 #ifdef SANDGLASS_SIMT
@@ -30,6 +34,10 @@ void register_operations() {
     register_residual_simt();
     register_max_pool_simt();
     register_upsample_simt();
+    register_heatmap_simt();
+    register_loss_simt();
+    register_peak_simt();
+    register_warp_simt();
     register_optimizer_simt();
 #endif
     return true;

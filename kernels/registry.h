@@ -20,6 +20,10 @@ void register_batch_norm_cuda();
 void register_residual_cuda();
 void register_max_pool_cuda();
 void register_upsample_cuda();
+void register_heatmap_cuda();
+void register_loss_cuda();
+void register_peak_cuda();
+void register_warp_cuda();
 void register_optimizer_cuda();
 #endif
 
@@ -29,6 +33,10 @@ void register_batch_norm_simt();
 void register_residual_simt();
 void register_max_pool_simt();
 void register_upsample_simt();
+void register_heatmap_simt();
+void register_loss_simt();
+void register_peak_simt();
+void register_warp_simt();
 void register_optimizer_simt();
 #endif
 

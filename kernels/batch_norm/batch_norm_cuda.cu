@@ -1,8 +1,9 @@
-// Batch norm on the cuda device. The passes over maps read and write each element once; limits: plain NHWC, 16-byte
-// aligned maps where C is a multiple of 4.
+// Batch norm on the cuda device. The passes over maps read and write each element once; limits: plain NHWC, maps
+// aligned to 16 bytes where a pixel fills a multiple of them.
 #include "kernels/batch_norm/batch_norm.h"
 #include "kernels/cuda/channel_sums.h"
 #include "kernels/cuda/channels.h"
+#include "kernels/cuda/dispatch.h"
 #include "kernels/cuda/launch.h"
 #include "kernels/cuda/limits.h"
 #include "kernels/registry.h"
@@ -40,7 +41,7 @@ void finalize(const BatchNormFinalize& spec, const BatchNormFinalizeArguments& a
 }
 
 // y = relu?(z * scale + shift); z, y: pixels x channels, may be the same.
-template <int kWidth>
+template <typename T, int kWidth>
 __global__ void __launch_bounds__(kPassThreads)
     batch_norm_apply(int64_t pixels, int channels, BatchNormApplyArguments a, bool with_relu) {
   const int c = pass_channel<kWidth>();
@@ -48,28 +49,28 @@ __global__ void __launch_bounds__(kPassThreads)
   const auto scale = load_coefficients<kWidth>(a.scale + c), shift = load_coefficients<kWidth>(a.shift + c);
   for (int64_t pixel = pass_first_pixel(); pixel < pixels; pixel += pass_pixel_step()) {
     const int64_t at = pixel * channels + c;
-    Channels<kWidth> y = load<kWidth>(a.z, at);
+    Channels<kWidth> y = load<T, kWidth>(a.z, at);
 #pragma unroll
     for (int i = 0; i < kWidth; ++i) {
       y.v[i] = fmaf(y.v[i], scale.v[i], shift.v[i]);
       if (with_relu) y.v[i] = relu(y.v[i]);
     }
-    store(a.y, at, y);
+    store<T>(a.y, at, y);
   }
 }
 
 void apply(const BatchNormApply& spec, const BatchNormApplyArguments& a, Stream stream) {
   const Shape& s = spec.z.shape;
-  const int width = vector_width(s.c);
   check_nhwc(BatchNormApply::kName, "z", spec.z);
-  check_aligned(BatchNormApply::kName, width, {a.z, a.y});
-  const PassShape pass = pixel_pass(s.pixels(), s.c, width, kPixelsPerThread);
-  launch(width == 4 ? KERNEL(batch_norm_apply<4>) : KERNEL(batch_norm_apply<1>), pass.grid, pass.block, 0, stream,
-         s.pixels(), s.c, a, spec.relu);
+  with_elements(spec.z.type, s.c, [&]<typename T, int kWidth>() {
+    check_aligned(BatchNormApply::kName, kWidth, {a.z, a.y}, spec.z.type);
+    const PassShape pass = pixel_pass(s.pixels(), s.c, kWidth, kPixelsPerThread);
+    launch(KERNEL(batch_norm_apply<T, kWidth>), pass.grid, pass.block, 0, stream, s.pixels(), s.c, a, spec.relu);
+  });
 }
 
 // g = z * scale + shift > 0 ? g : 0 in place; the block's sums of g and g * z.
-template <int kWidth>
+template <typename T, int kWidth>
 __global__ void __launch_bounds__(kPassThreads)
     batch_norm_backward_reduce(int64_t pixels, int channels, BatchNormBackwardReduceArguments a, double* partial) {
   const int c = pass_channel<kWidth>();
@@ -78,8 +79,8 @@ __global__ void __launch_bounds__(kPassThreads)
     const auto scale = load_coefficients<kWidth>(a.scale + c), shift = load_coefficients<kWidth>(a.shift + c);
     for (int64_t pixel = pass_first_pixel(); pixel < pixels; pixel += pass_pixel_step()) {
       const int64_t at = pixel * channels + c;
-      const auto z = load<kWidth>(a.z, at);
-      auto g = load<kWidth>(a.g, at);
+      const auto z = load<T, kWidth>(a.z, at);
+      auto g = load<T, kWidth>(a.g, at);
 #pragma unroll
       for (int i = 0; i < kWidth; ++i) {
         g.v[i] = fmaf(z.v[i], scale.v[i], shift.v[i]) > 0 ? g.v[i] : 0.0f;
@@ -87,7 +88,7 @@ __global__ void __launch_bounds__(kPassThreads)
         sums[0][i] += gradient;
         sums[1][i] += gradient * z.v[i];
       }
-      store(a.g, at, g);
+      store<T>(a.g, at, g);
     }
   }
   store_block_sums(sums, channels, partial);
@@ -96,20 +97,24 @@ __global__ void __launch_bounds__(kPassThreads)
 class BackwardReduce final : public BatchNormBackwardReduce::Operation {
  public:
   BackwardReduce(Device& device, const BatchNormBackwardReduce& spec)
-      : shape_(spec.z.shape), sums_(device, shape_.pixels(), shape_.c) {
+      : shape_(spec.z.shape),
+        type_(spec.z.type),
+        sums_(device, shape_.pixels(), shape_.c, vector_width(shape_.c, type_)) {
     check_nhwc(BatchNormBackwardReduce::kName, "z", spec.z);
   }
   std::string implementation() const override { return "nhwc_two_stage_double"; }
   void run(const BatchNormBackwardReduceArguments& a, Stream stream) override {
-    const int width = vector_width(shape_.c);
-    check_aligned(BatchNormBackwardReduce::kName, width, {a.g, a.z});
-    launch(width == 4 ? KERNEL(batch_norm_backward_reduce<4>) : KERNEL(batch_norm_backward_reduce<1>),
-           sums_.pass().grid, sums_.pass().block, 0, stream, shape_.pixels(), shape_.c, a, sums_.partial());
+    with_elements(type_, shape_.c, [&]<typename T, int kWidth>() {
+      check_aligned(BatchNormBackwardReduce::kName, kWidth, {a.g, a.z}, type_);
+      launch(KERNEL(batch_norm_backward_reduce<T, kWidth>), sums_.pass().grid, sums_.pass().block, 0, stream,
+             shape_.pixels(), shape_.c, a, sums_.partial());
+    });
     sums_.add_up(a.sum, a.sum_z, nullptr, stream);
   }
 
  private:
   Shape shape_;
+  DataType type_;
   ChannelSums<2> sums_;
 };
 
@@ -137,7 +142,7 @@ void backward_finalize(const BatchNormBackwardFinalize& spec, const BatchNormBac
 }
 
 // dz = a * g + b * z + c; pixels x channels, dz may be g.
-template <int kWidth>
+template <typename T, int kWidth>
 __global__ void __launch_bounds__(kPassThreads)
     batch_norm_backward_apply(int64_t pixels, int channels, BatchNormBackwardApplyArguments arguments) {
   const int channel = pass_channel<kWidth>();
@@ -146,22 +151,22 @@ __global__ void __launch_bounds__(kPassThreads)
              c = load_coefficients<kWidth>(arguments.c + channel);
   for (int64_t pixel = pass_first_pixel(); pixel < pixels; pixel += pass_pixel_step()) {
     const int64_t at = pixel * channels + channel;
-    const auto z = load<kWidth>(arguments.z, at);
-    auto dz = load<kWidth>(arguments.g, at);
+    const auto z = load<T, kWidth>(arguments.z, at);
+    auto dz = load<T, kWidth>(arguments.g, at);
 #pragma unroll
     for (int i = 0; i < kWidth; ++i) dz.v[i] = fmaf(a.v[i], dz.v[i], fmaf(b.v[i], z.v[i], c.v[i]));
-    store(arguments.dz, at, dz);
+    store<T>(arguments.dz, at, dz);
   }
 }
 
 void backward_apply(const BatchNormBackwardApply& spec, const BatchNormBackwardApplyArguments& a, Stream stream) {
   const Shape& s = spec.z.shape;
-  const int width = vector_width(s.c);
   check_nhwc(BatchNormBackwardApply::kName, "z", spec.z);
-  check_aligned(BatchNormBackwardApply::kName, width, {a.g, a.z, a.dz});
-  const PassShape pass = pixel_pass(s.pixels(), s.c, width, kPixelsPerThread);
-  launch(width == 4 ? KERNEL(batch_norm_backward_apply<4>) : KERNEL(batch_norm_backward_apply<1>), pass.grid,
-         pass.block, 0, stream, s.pixels(), s.c, a);
+  with_elements(spec.z.type, s.c, [&]<typename T, int kWidth>() {
+    check_aligned(BatchNormBackwardApply::kName, kWidth, {a.g, a.z, a.dz}, spec.z.type);
+    const PassShape pass = pixel_pass(s.pixels(), s.c, kWidth, kPixelsPerThread);
+    launch(KERNEL(batch_norm_backward_apply<T, kWidth>), pass.grid, pass.block, 0, stream, s.pixels(), s.c, a);
+  });
 }
 
 }  // namespace

@@ -69,12 +69,12 @@ __global__ void __launch_bounds__(kPartialColumns* kPartialRows)
   if (result) result[channel] = sum;
 }
 
-/// The host's side: how the pass is cut, and the memory between the kernels.
+/// The host's side: how the pass is cut (`width`: channels that a thread takes), and the memory between the kernels.
 template <int kSums>
 class ChannelSums {
  public:
-  ChannelSums(Device& device, int64_t pixels, int channels)
-      : pass_(pixel_pass(pixels, channels, channels % 4 == 0 ? 4 : 1, kPixelsPerThread, kMostBlocks)),
+  ChannelSums(Device& device, int64_t pixels, int channels, int width)
+      : pass_(pixel_pass(pixels, channels, width, kPixelsPerThread, kMostBlocks)),
         channels_(channels),
         partial_(device, sizeof(double) * pass_.grid.x * kSums * channels) {}
 

@@ -1,4 +1,4 @@
-// A few neighbouring channels of a pixel in registers, moved by one memory access.
+// A few neighbouring channels of a pixel in registers, as float, moved by one memory access.
 #pragma once
 
 #include "engine/bfloat16.h"
@@ -12,7 +12,14 @@ struct Channels {
   float v[kWidth];
 };
 
-/// From a feature map; the address is a multiple of kWidth floats.
+/// Neighbouring elements in memory, aligned so that one access moves them all: up to 16 bytes.
+template <typename T, int kWidth>
+struct alignas(sizeof(T) * kWidth) PackedChannels {
+  static_assert(sizeof(T) * kWidth <= 16);
+  T v[kWidth];
+};
+
+/// From a map of float or bfloat16; the address is a multiple of kWidth elements.
 template <int kWidth>
 __device__ __forceinline__ Channels<kWidth> load(const float* address) {
   if constexpr (kWidth == 4) {
@@ -22,6 +29,14 @@ __device__ __forceinline__ Channels<kWidth> load(const float* address) {
     return {{*address}};
   }
 }
+template <int kWidth>
+__device__ __forceinline__ Channels<kWidth> load(const bfloat16* address) {
+  const auto packed = *reinterpret_cast<const PackedChannels<bfloat16, kWidth>*>(address);
+  Channels<kWidth> result;
+#pragma unroll
+  for (int i = 0; i < kWidth; ++i) result.v[i] = static_cast<float>(packed.v[i]);
+  return result;
+}
 
 template <int kWidth>
 __device__ __forceinline__ void store(float* address, const Channels<kWidth>& channels) {
@@ -30,36 +45,23 @@ __device__ __forceinline__ void store(float* address, const Channels<kWidth>& ch
   else
     *address = channels.v[0];
 }
-
-/// The same for bfloat16.
-template <int kWidth>
-struct alignas(kWidth * sizeof(bfloat16)) PackedChannels {
-  bfloat16 v[kWidth];
-};
-template <int kWidth>
-__device__ __forceinline__ Channels<kWidth> load(const bfloat16* address) {
-  const auto packed = *reinterpret_cast<const PackedChannels<kWidth>*>(address);
-  Channels<kWidth> result;
-#pragma unroll
-  for (int i = 0; i < kWidth; ++i) result.v[i] = static_cast<float>(packed.v[i]);
-  return result;
-}
+/// Rounds to nearest, ties to even.
 template <int kWidth>
 __device__ __forceinline__ void store(bfloat16* address, const Channels<kWidth>& channels) {
-  PackedChannels<kWidth> packed;
+  PackedChannels<bfloat16, kWidth> packed;
 #pragma unroll
   for (int i = 0; i < kWidth; ++i) packed.v[i] = static_cast<bfloat16>(channels.v[i]);
-  *reinterpret_cast<PackedChannels<kWidth>*>(address) = packed;
+  *reinterpret_cast<PackedChannels<bfloat16, kWidth>*>(address) = packed;
 }
 
-/// The same at an element of a float32 feature map.
-template <int kWidth>
+/// The same at an element of a feature map, whose type the TensorDesc has.
+template <typename T, int kWidth>
 __device__ __forceinline__ Channels<kWidth> load(const void* map, int64_t element) {
-  return load<kWidth>(static_cast<const float*>(map) + element);
+  return load<kWidth>(static_cast<const T*>(map) + element);
 }
-template <int kWidth>
+template <typename T, int kWidth>
 __device__ __forceinline__ void store(void* map, int64_t element, const Channels<kWidth>& channels) {
-  store(static_cast<float*>(map) + element, channels);
+  store(static_cast<T*>(map) + element, channels);
 }
 
 /// From a per-channel array at any address of a float.

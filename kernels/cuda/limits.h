@@ -18,15 +18,19 @@ inline void check_nhwc(const char* operation, const char* name, const TensorDesc
         desc.shape.c, desc.block, name_of(kTargetDevice), desc.shape.c);
 }
 
-/// Channels that a thread reads and writes at once: 4 (128 bits) where every pixel begins at a multiple of 4 channels.
-inline int vector_width(int channels) { return channels % 4 == 0 ? 4 : 1; }
+/// Channels that a thread reads and writes at once: 128 bits of them where every pixel begins at such a multiple.
+inline int vector_width(int channels, DataType type = DataType::float32) {
+  const int widest = static_cast<int>(16 / bytes_per_element(type));
+  return channels % widest == 0 ? widest : 1;
+}
 
-/// Throws Error unless vectors of `width` floats can be read at all the addresses; null is left out.
-inline void check_aligned(const char* operation, int width, std::initializer_list<const void*> addresses) {
+/// Throws Error unless vectors of `width` elements can be read at all the addresses; null is left out.
+inline void check_aligned(const char* operation, int width, std::initializer_list<const void*> addresses,
+                          DataType type = DataType::float32) {
+  const size_t bytes = bytes_per_element(type) * static_cast<size_t>(width);
   for (const void* address : addresses)
-    check(reinterpret_cast<uintptr_t>(address) % (sizeof(float) * width) == 0,
-          "{}: the address {} of a feature map is not a multiple of {} bytes", operation, address,
-          sizeof(float) * width);
+    check(reinterpret_cast<uintptr_t>(address) % bytes == 0,
+          "{}: the address {} of a feature map is not a multiple of {} bytes", operation, address, bytes);
 }
 
 }  // namespace SANDGLASS_TARGET

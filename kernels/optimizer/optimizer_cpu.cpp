@@ -95,6 +95,8 @@ void optimizer_cpu(const Optimizer& spec, const OptimizerArguments& arguments, S
     const size_t decayed = std::clamp(spec.decayed, begin, end);
     update(arguments, arguments.rates->decay, begin, decayed);
     update(arguments, 0, decayed, end);
+    if (arguments.copies)
+      for (size_t i = begin; i < decayed; ++i) arguments.copies[i] = bfloat16(arguments.parameters[i]);
   }
 }
 

@@ -1,9 +1,10 @@
-// Gradient norm and optimisers on the cuda device: both walk once through all parameters. Limits: arrays aligned to 16
-// bytes.
+// Gradient norm and optimisers on the cuda device: both walk once through all parameters. Limits: arrays of floats
+// aligned to 16 bytes, the copies to 8.
 #include "kernels/optimizer/optimizer.h"
 
 #include <algorithm>
 
+#include "kernels/cuda/block_sum.h"
 #include "kernels/cuda/channels.h"
 #include "kernels/cuda/launch.h"
 #include "kernels/cuda/limits.h"
@@ -12,7 +13,7 @@
 namespace sandglass {
 namespace {
 
-constexpr int kThreads = 256, kWarps = kThreads / 32;
+constexpr int kThreads = 256;
 constexpr int kWidth = 4;                 // floats of a 128-bit access
 constexpr int64_t kVectorsPerThread = 4;  // as long as there are at most kMostBlocks blocks
 constexpr int64_t kMostBlocks = 1024;     // independent of the GPU, so that every GPU adds in the same order
@@ -21,17 +22,6 @@ unsigned block_count(size_t count) {
   constexpr int64_t kPerBlock = kThreads * kWidth * kVectorsPerThread;
   return static_cast<unsigned>(
       std::clamp<int64_t>((static_cast<int64_t>(count) + kPerBlock - 1) / kPerBlock, 1, kMostBlocks));
-}
-
-// Sum over the block's threads, in the first one.
-__device__ double block_sum(double sum) {
-  SIMT_SHARED(double, warp_sums, [kWarps]);
-  for (int distance = 16; distance > 0; distance /= 2) sum += __shfl_down_sync(0xffffffff, sum, distance);
-  if (threadIdx.x % 32 == 0) warp_sums[threadIdx.x / 32] = sum;
-  __syncthreads();
-  if (threadIdx.x == 0)
-    for (int i = 1; i < kWarps; ++i) sum += warp_sums[i];
-  return sum;
 }
 
 // partial[block] = sum of the squares of its share of gradients [count]
@@ -47,7 +37,7 @@ __global__ void __launch_bounds__(kThreads) sum_of_squares(const float* gradient
       for (int64_t k = i; k < count; ++k) sum += double{gradients[k]} * gradients[k];
     }
   }
-  sum = block_sum(sum);
+  sum = block_sum<kThreads>(sum);
   if (threadIdx.x == 0) partial[blockIdx.x] = sum;
 }
 
@@ -55,7 +45,7 @@ __global__ void __launch_bounds__(kThreads) sum_of_squares(const float* gradient
 __global__ void __launch_bounds__(kThreads) gradient_norm(const double* partial, int blocks, float* norm) {
   double sum = 0;
   for (int i = static_cast<int>(threadIdx.x); i < blocks; i += kThreads) sum += partial[i];
-  sum = block_sum(sum);
+  sum = block_sum<kThreads>(sum);
   if (threadIdx.x != 0) return;
   norm[0] = static_cast<float>(sqrt(sum));
   // Squares of finite floats are below 2^256, and a double holds 2^768 times as much: only an infinity or a NaN among
@@ -128,9 +118,10 @@ __device__ __forceinline__ void update(const StepFactors& f, bool decayed, float
 }
 
 // All of parameters, first_moment (AdamW), second_moment [count] in place, from gradients [count] and norm [2]; the
-// first `decayed` have weight decay.
+// first `decayed` have weight decay, and are rounded into copies [decayed] unless that is null. 4 blocks a
+// multiprocessor: left alone, ptxas aims at more and spills for it.
 template <bool kAdamW>
-__global__ void __launch_bounds__(kThreads) optimizer_step(int64_t count, int64_t decayed, OptimizerArguments a) {
+__global__ void __launch_bounds__(kThreads, 4) optimizer_step(int64_t count, int64_t decayed, OptimizerArguments a) {
   if (a.norm[1] != 0) return;
   SIMT_SHARED(StepFactors, shared_factors, [1]);
   if (threadIdx.x == 0) shared_factors[0] = step_factors(kAdamW, *a.rates, a.norm[0]);
@@ -145,6 +136,13 @@ __global__ void __launch_bounds__(kThreads) optimizer_step(int64_t count, int64_
 #pragma unroll
       for (int j = 0; j < kWidth; ++j) update<kAdamW>(f, i + j < decayed, g.v[j], p.v[j], m.v[j], v.v[j]);
       store(a.parameters + i, p);
+      if (a.copies && i + kWidth <= decayed) {
+        store(a.copies + i, p);
+      } else if (a.copies) {
+#pragma unroll
+        for (int j = 0; j < kWidth; ++j)
+          if (i + j < decayed) a.copies[i + j] = bfloat16(p.v[j]);
+      }
       store(a.second_moment + i, v);
       if constexpr (kAdamW) store(a.first_moment + i, m);
     } else {
@@ -152,6 +150,7 @@ __global__ void __launch_bounds__(kThreads) optimizer_step(int64_t count, int64_
         float unused = 0;
         update<kAdamW>(f, k < decayed, a.gradients[k], a.parameters[k], kAdamW ? a.first_moment[k] : unused,
                        a.second_moment[k]);
+        if (a.copies && k < decayed) a.copies[k] = bfloat16(a.parameters[k]);
       }
     }
   }
@@ -161,6 +160,7 @@ void optimizer(const Optimizer& spec, const OptimizerArguments& a, Stream stream
   const bool adamw = spec.kind == OptimizerKind::adamw;
   check_aligned(Optimizer::kName, kWidth,
                 {a.parameters, a.gradients, adamw ? a.first_moment : nullptr, a.second_moment});
+  check_aligned(Optimizer::kName, kWidth, {a.copies}, DataType::bfloat16);
   launch(adamw ? KERNEL(optimizer_step<true>) : KERNEL(optimizer_step<false>), block_count(spec.count), kThreads, 0,
          stream, static_cast<int64_t>(spec.count), static_cast<int64_t>(spec.decayed), a);
 }

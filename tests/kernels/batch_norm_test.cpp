@@ -20,16 +20,32 @@ struct Inputs {
         shift(integers(shape.c, -80, 80, 4, step)) {}
   int64_t pixels;
   Values z, g, scale, shift;
+
+  /// With the maps as elements of this type hold them.
+  Inputs stored_as(DataType type) const {
+    Inputs inputs = *this;
+    inputs.z = rounded(z, type);
+    inputs.g = rounded(g, type);
+    return inputs;
+  }
 };
+
+// One rounding of an exact result, or a result of rounded inputs.
+void expect_map(const Values& got, const Values& expected, const char* what, DataType type, bool exact) {
+  exact ? expect_equal(got, rounded(expected, type), what) : expect_close(got, expected, what, limits_for(type));
+}
 
 class BatchNormApplyTest : public OperationTest<MapCase, BatchNormApply> {
  protected:
   void compare(const Inputs& inputs, bool exact) {
+    for (const DataType type : element_types(device())) compare(inputs.stored_as(type), type, exact);
+  }
+  void compare(const Inputs& inputs, DataType type, bool exact) {
     const Shape& shape = test_case().shape;
-    for (const TensorDesc& desc : layouts(device(), shape))
+    for (const TensorDesc& desc : layouts(device(), shape, type))
       for (bool relu : {false, true})
         for (bool in_place : {false, true}) {
-          SCOPED_TRACE(fmt::format("block {}, relu {}, in place {}", desc.block, relu, in_place));
+          SCOPED_TRACE(fmt::format("{}, block {}, relu {}, in place {}", name_of(type), desc.block, relu, in_place));
           Values expected(inputs.z.size());
           reference::batch_norm_apply(inputs.pixels, shape.c, inputs.z.data(), inputs.scale.data(), inputs.shift.data(),
                                       relu, expected.data());
@@ -41,7 +57,7 @@ class BatchNormApplyTest : public OperationTest<MapCase, BatchNormApply> {
           arguments.y = in_place ? run.in_out(desc, &y) : run.output(desc, &y);
           arguments.z = in_place ? arguments.y : run.input(desc, inputs.z);
           run.execute(arguments);
-          exact ? expect_equal(y, expected, "y") : expect_close(y, expected, "y");
+          expect_map(y, expected, "y", type, exact);
         }
   }
 };
@@ -61,13 +77,16 @@ INSTANTIATE_TEST_SUITE_P(Devices, BatchNormApplyTest, on_every_device(map_cases(
 class BatchNormBackwardReduceTest : public OperationTest<MapCase, BatchNormBackwardReduce> {
  protected:
   void compare(const Inputs& inputs, bool exact) {
+    for (const DataType type : element_types(device())) compare(inputs.stored_as(type), type, exact);
+  }
+  void compare(const Inputs& inputs, DataType type, bool exact) {
     const Shape& shape = test_case().shape;
     Values expected_g = inputs.g, expected_sum(shape.c), expected_sum_z(shape.c);
     reference::batch_norm_backward_reduce(inputs.pixels, shape.c, expected_g.data(), inputs.z.data(),
                                           inputs.scale.data(), inputs.shift.data(), expected_sum.data(),
                                           expected_sum_z.data());
-    for (const TensorDesc& desc : layouts(device(), shape)) {
-      SCOPED_TRACE(fmt::format("block {}", desc.block));
+    for (const TensorDesc& desc : layouts(device(), shape, type)) {
+      SCOPED_TRACE(fmt::format("{}, block {}", name_of(type), desc.block));
       OperationRun<BatchNormBackwardReduce> run(device(), {desc});
       Values g = inputs.g, sum, sum_z;
       BatchNormBackwardReduceArguments arguments;
@@ -98,13 +117,16 @@ INSTANTIATE_TEST_SUITE_P(Devices, BatchNormBackwardReduceTest, on_every_device(m
 class BatchNormBackwardApplyTest : public OperationTest<MapCase, BatchNormBackwardApply> {
  protected:
   void compare(const Inputs& inputs, const Values& c, bool exact) {
+    for (const DataType type : element_types(device())) compare(inputs.stored_as(type), c, type, exact);
+  }
+  void compare(const Inputs& inputs, const Values& c, DataType type, bool exact) {
     const Shape& shape = test_case().shape;
     Values expected(inputs.g.size());
     reference::batch_norm_backward_apply(inputs.pixels, shape.c, inputs.g.data(), inputs.z.data(), inputs.scale.data(),
                                          inputs.shift.data(), c.data(), expected.data());
-    for (const TensorDesc& desc : layouts(device(), shape))
+    for (const TensorDesc& desc : layouts(device(), shape, type))
       for (bool in_place : {false, true}) {
-        SCOPED_TRACE(fmt::format("block {}, in place {}", desc.block, in_place));
+        SCOPED_TRACE(fmt::format("{}, block {}, in place {}", name_of(type), desc.block, in_place));
         OperationRun<BatchNormBackwardApply> run(device(), {desc});
         Values dz = inputs.g;
         BatchNormBackwardApplyArguments arguments;
@@ -115,7 +137,7 @@ class BatchNormBackwardApplyTest : public OperationTest<MapCase, BatchNormBackwa
         arguments.dz = in_place ? run.in_out(desc, &dz) : run.output(desc, &dz);
         arguments.g = in_place ? arguments.dz : run.input(desc, inputs.g);
         run.execute(arguments);
-        exact ? expect_equal(dz, expected, "dz") : expect_close(dz, expected, "dz");
+        expect_map(dz, expected, "dz", type, exact);
       }
   }
 };

@@ -24,15 +24,18 @@ Result expected_l2(const Shape& shape, const Values& y, const Values& target, co
   return result;
 }
 
-Result run_l2(Device& device, const TensorDesc& desc, const Values& y, const Values& target,
-              const Values* intensities) {
-  OperationRun<L2Loss> run(device, {desc, desc});
+// `type`: of the gradient.
+Result run_l2(Device& device, const TensorDesc& desc, const Values& y, const Values& target, const Values* intensities,
+              DataType type = DataType::float32) {
+  TensorDesc dy_desc = desc;
+  dy_desc.type = type;
+  OperationRun<L2Loss> run(device, {desc, dy_desc});
   Values dy, loss;
   L2LossArguments arguments;
   arguments.y = f32(run.input(desc, y));
   arguments.target = f32(run.input(desc, target));
   if (intensities) arguments.intensities = run.input(*intensities);
-  arguments.dy = run.output(desc, &dy);
+  arguments.dy = run.output(dy_desc, &dy);
   arguments.loss = run.output(1, &loss);
   run.execute(arguments);
   return {loss[0], dy};
@@ -41,8 +44,11 @@ Result run_l2(Device& device, const TensorDesc& desc, const Values& y, const Val
 enum class Gradient { separate, in_place, none };
 
 Result run_heatmap(Device& device, const HeatmapSpec& heatmap, const TensorDesc& desc, const Values& y,
-                   const Values& intensities, const Values& points, Gradient gradient = Gradient::separate) {
-  OperationRun<HeatmapLoss> run(device, {heatmap, desc, desc});
+                   const Values& intensities, const Values& points, Gradient gradient = Gradient::separate,
+                   DataType type = DataType::float32) {
+  TensorDesc dy_desc = desc;
+  dy_desc.type = type;
+  OperationRun<HeatmapLoss> run(device, {heatmap, desc, dy_desc});
   Values dy, loss;
   HeatmapLossArguments arguments;
   arguments.labels.intensities = run.input(intensities);
@@ -54,15 +60,16 @@ Result run_heatmap(Device& device, const HeatmapSpec& heatmap, const TensorDesc&
     arguments.y = f32(arguments.dy);
   } else {
     arguments.y = f32(run.input(desc, y));
-    if (gradient == Gradient::separate) arguments.dy = run.output(desc, &dy);
+    if (gradient == Gradient::separate) arguments.dy = run.output(dy_desc, &dy);
   }
   run.execute(arguments);
   return {loss[0], dy};
 }
 
-void expect_result(const Result& got, const Result& expected, const std::string& what) {
+void expect_result(const Result& got, const Result& expected, const std::string& what,
+                   DataType type = DataType::float32) {
   EXPECT_NEAR(got.loss, expected.loss, 1e-6 * expected.loss) << what;
-  expect_close(got.dy, expected.dy, what + ": dy", {1e-12, 2e-6});
+  expect_close(got.dy, expected.dy, what + ": dy", type == DataType::float32 ? Limits{1e-12, 2e-6} : limits_for(type));
 }
 
 struct LossCase {
@@ -101,8 +108,9 @@ TEST_P(LossTest, L2EqualsReference) {
   Values intensities = integers(test_case().maps(), -1, 2, 5);  // a quarter of the maps is not coded
   intensities[0] = 1;
   for (const TensorDesc& desc : layouts(device(), shape)) {
-    expect_result(run_l2(device(), desc, y, target, &intensities), expected_l2(shape, y, target, &intensities),
-                  fmt::format("block {}", desc.block));
+    for (const DataType type : element_types(device()))
+      expect_result(run_l2(device(), desc, y, target, &intensities, type), expected_l2(shape, y, target, &intensities),
+                    fmt::format("block {}, dy {}", desc.block, name_of(type)), type);
     expect_result(run_l2(device(), desc, y, target, nullptr), expected_l2(shape, y, target, nullptr),
                   fmt::format("block {}, all coded", desc.block));
   }
@@ -133,6 +141,11 @@ TEST_P(LossTest, HeatmapLossEqualsReference) {
       expect_result(got, expected, fmt::format("block {}", desc.block));
       const Result in_place = run_heatmap(device(), heatmap, desc, y, intensities, points, Gradient::in_place);
       EXPECT_EQ(in_place.loss, got.loss);
+      for (const DataType type : element_types(device())) {
+        const Result typed = run_heatmap(device(), heatmap, desc, y, intensities, points, Gradient::separate, type);
+        EXPECT_EQ(typed.loss, got.loss);
+        expect_result(typed, expected, fmt::format("block {}, dy {}", desc.block, name_of(type)), type);
+      }
       expect_equal(in_place.dy, got.dy, "dy in the place of y");
       EXPECT_EQ(run_heatmap(device(), heatmap, desc, y, intensities, points, Gradient::none).loss, got.loss);
     }

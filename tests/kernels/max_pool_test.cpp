@@ -17,13 +17,16 @@ size_t elements(const Shape& shape) { return static_cast<size_t>(shape.elements(
 class MaxPoolForwardTest : public OperationTest<MapCase, MaxPoolForward> {
  protected:
   void compare(const Values& x) {
+    for (const DataType type : element_types(device())) compare(rounded(x, type), type);
+  }
+  void compare(const Values& x, DataType type) {
     const Shape &large = test_case().shape, small = pooled(large);
     Values expected(elements(small));
     std::vector<uint8_t> expected_argmax(elements(small));
     reference::max_pool_forward(large, x.data(), expected.data(), expected_argmax.data());
-    for (const TensorDesc& desc : layouts(device(), large))
+    for (const TensorDesc& desc : layouts(device(), large, type))
       for (bool with_argmax : {false, true}) {
-        SCOPED_TRACE(fmt::format("block {}, argmax {}", desc.block, with_argmax));
+        SCOPED_TRACE(fmt::format("{}, block {}, argmax {}", name_of(type), desc.block, with_argmax));
         const TensorDesc y_desc{small, desc.type, desc.block};
         OperationRun<MaxPoolForward> run(device(), {desc, y_desc});
         Values y, argmax;
@@ -54,11 +57,14 @@ TEST_P(MaxPoolBackwardTest, integers_are_exact) {
   const Values dy = integers(elements(small), -99, 99, 1), argmax = integers(elements(small), 0, 3, 2),
                before = integers(elements(large), -99, 99, 3);
   const std::vector<uint8_t> argmax_bytes(argmax.begin(), argmax.end());
-  for (bool accumulate : {false, true}) {
+  for (const bool accumulate : {false, true}) {
     Values expected = accumulate ? before : Values(before.size(), 0);
     reference::max_pool_backward(large, dy.data(), argmax_bytes.data(), expected.data());
-    for (const TensorDesc& desc : layouts(device(), large)) {
-      SCOPED_TRACE(fmt::format("block {}, accumulate {}", desc.block, accumulate));
+    std::vector<TensorDesc> descs;
+    for (const DataType type : element_types(device()))
+      for (const TensorDesc& desc : layouts(device(), large, type)) descs.push_back(desc);
+    for (const TensorDesc& desc : descs) {
+      SCOPED_TRACE(fmt::format("{}, block {}, accumulate {}", name_of(desc.type), desc.block, accumulate));
       const TensorDesc dy_desc{small, desc.type, desc.block};
       OperationRun<MaxPoolBackward> run(device(), {desc, dy_desc, accumulate});
       Values dx = before;

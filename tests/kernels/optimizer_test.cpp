@@ -16,9 +16,10 @@ struct State {
   Values parameters, first_moment, second_moment;
 };
 
-// One step; `norm`: the Euclidean norm and the mark of non-finite gradients.
+// One step; `norm`: the Euclidean norm and the mark of non-finite gradients. `copies`: what the bfloat16 copies hold
+// before and after; null: none are asked for.
 void step(Device& device, const Optimizer& spec, const OptimizerRates& rates, const Values& gradients,
-          const Values& norm, State& state) {
+          const Values& norm, State& state, Values* copies = nullptr) {
   OperationRun<Optimizer> run(device, spec);
   OptimizerArguments arguments;
   arguments.parameters = run.in_out(&state.parameters);
@@ -27,6 +28,7 @@ void step(Device& device, const Optimizer& spec, const OptimizerRates& rates, co
   arguments.second_moment = run.in_out(&state.second_moment);
   arguments.norm = run.input(norm);
   arguments.rates = run.input_objects<OptimizerRates>({rates});
+  if (copies) arguments.copies = run.in_out<bfloat16>(copies);
   run.execute(arguments);
 }
 
@@ -114,6 +116,15 @@ TEST_P(OptimizerTest, EqualsReference) {
   expect_close(got.parameters, expected.parameters, "parameters", {1e-13, 1e-6});
   expect_close(got.first_moment, expected.first_moment, "first moment", {1e-13, 1e-6});
   expect_close(got.second_moment, expected.second_moment, "second moment", {1e-13, 1e-6});
+
+  // Once more with copies of the convolution weights, which are rounded parameters and change nothing else.
+  State with_copies{uniform(c.count, -1, 1, 1), uniform(c.count, -0.1, 0.1, 2), uniform(c.count, 0, 0.01, 3)};
+  Values copies(c.decayed, 7);
+  step(device(), spec, rates, gradients, {norm, 0}, with_copies, &copies);
+  expect_equal(with_copies.parameters, got.parameters, "parameters beside copies");
+  expect_equal(with_copies.second_moment, got.second_moment, "second moment beside copies");
+  Values weights(got.parameters.begin(), got.parameters.begin() + static_cast<ptrdiff_t>(c.decayed));
+  expect_equal(copies, rounded(weights, DataType::bfloat16), "copies");
 }
 
 TEST_P(OptimizerTest, NothingChangesWhereAGradientIsNotFinite) {
@@ -128,7 +139,10 @@ TEST_P(OptimizerTest, NothingChangesWhereAGradientIsNotFinite) {
     rates.decay = c.decay;
     const Values norm = norm_of(device(), gradients);
     EXPECT_EQ(norm[1], 1);
-    step(device(), {c.kind, c.count, c.decayed}, rates, gradients, norm, state);
+    Values copies = integers(c.decayed, -9, 9, 5);
+    const Values copies_before = copies;
+    step(device(), {c.kind, c.count, c.decayed}, rates, gradients, norm, state, &copies);
+    expect_equal(copies, copies_before, "copies");
     expect_equal(state.parameters, before.parameters, "parameters");
     expect_equal(state.first_moment, before.first_moment, "first moment");
     expect_equal(state.second_moment, before.second_moment, "second moment");

@@ -17,6 +17,14 @@ struct Inputs {
         shift2(integers(shape.c, -20, 20, 6)) {}
   int64_t pixels;
   Values z, shortcut, scale, shift, scale2, shift2;
+
+  /// With the maps as elements of this type hold them.
+  Inputs stored_as(DataType type) const {
+    Inputs inputs = *this;
+    inputs.z = rounded(z, type);
+    inputs.shortcut = rounded(shortcut, type);
+    return inputs;
+  }
 };
 
 Inputs random_inputs(const Shape& shape) {
@@ -35,15 +43,19 @@ enum class Alias { none, z, shortcut };
 class ResidualForwardTest : public OperationTest<MapCase, ResidualForward> {
  protected:
   void compare(const Inputs& inputs, bool exact) {
+    for (const DataType type : element_types(device())) compare(inputs.stored_as(type), type, exact);
+  }
+  void compare(const Inputs& inputs, DataType type, bool exact) {
     const Shape& shape = test_case().shape;
     for (bool transform : {false, true}) {
       Values expected(inputs.z.size());
       reference::residual_forward(inputs.pixels, shape.c, inputs.z.data(), inputs.scale.data(), inputs.shift.data(),
                                   inputs.shortcut.data(), transform ? inputs.scale2.data() : nullptr,
                                   transform ? inputs.shift2.data() : nullptr, expected.data());
-      for (const TensorDesc& desc : layouts(device(), shape))
+      for (const TensorDesc& desc : layouts(device(), shape, type))
         for (Alias alias : {Alias::none, Alias::z, Alias::shortcut}) {
-          SCOPED_TRACE(fmt::format("block {}, transform {}, alias {}", desc.block, transform, static_cast<int>(alias)));
+          SCOPED_TRACE(fmt::format("{}, block {}, transform {}, alias {}", name_of(type), desc.block, transform,
+                                   static_cast<int>(alias)));
           OperationRun<ResidualForward> run(device(), {desc, transform});
           Values y = alias == Alias::z ? inputs.z : inputs.shortcut;
           ResidualForwardArguments arguments;
@@ -57,7 +69,7 @@ class ResidualForwardTest : public OperationTest<MapCase, ResidualForward> {
             arguments.shortcut_shift = run.input(inputs.shift2);
           }
           run.execute(arguments);
-          exact ? expect_equal(y, expected, "y") : expect_close(y, expected, "y");
+          exact ? expect_equal(y, rounded(expected, type), "y") : expect_close(y, expected, "y", limits_for(type));
         }
     }
   }
@@ -71,6 +83,9 @@ INSTANTIATE_TEST_SUITE_P(Devices, ResidualForwardTest, on_every_device(map_cases
 class ResidualBackwardTest : public OperationTest<MapCase, ResidualBackward> {
  protected:
   void compare(const Inputs& inputs, const Values& dy, bool exact) {
+    for (const DataType type : element_types(device())) compare(inputs.stored_as(type), rounded(dy, type), type, exact);
+  }
+  void compare(const Inputs& inputs, const Values& dy, DataType type, bool exact) {
     const Shape& shape = test_case().shape;
     const Values y = integers(dy.size(), -1, 2, 13);  // only its sign counts; zero passes no gradient
     Values expected_g(dy.size()), expected_sum(shape.c), expected_sum_z(shape.c), expected_sum_shortcut(shape.c);
@@ -80,10 +95,11 @@ class ResidualBackwardTest : public OperationTest<MapCase, ResidualBackward> {
     const auto compare_sums = [&](const Values& got, const Values& expected, const char* what) {
       exact ? expect_equal(got, expected, what) : expect_close(got, expected, what);
     };
-    for (const TensorDesc& desc : layouts(device(), shape))
+    for (const TensorDesc& desc : layouts(device(), shape, type))
       for (bool transform : {false, true})
         for (bool in_place : {false, true}) {
-          SCOPED_TRACE(fmt::format("block {}, transform {}, in place {}", desc.block, transform, in_place));
+          SCOPED_TRACE(
+              fmt::format("{}, block {}, transform {}, in place {}", name_of(type), desc.block, transform, in_place));
           OperationRun<ResidualBackward> run(device(), {desc, transform});
           Values g = dy, sum, sum_z, sum_shortcut;
           ResidualBackwardArguments arguments;

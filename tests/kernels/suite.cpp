@@ -33,6 +33,13 @@ Values uniform(size_t count, double low, double high, uint64_t seed) {
   return values;
 }
 
+std::vector<DataType> element_types(const Device& device) {
+  std::vector<DataType> types;
+  for (const DataType type : {DataType::float32, DataType::bfloat16})
+    if (device.stores(type)) types.push_back(type);
+  return types;
+}
+
 Values rounded(Values values, DataType type) {
   if (type == DataType::bfloat16)
     for (double& v : values) v = static_cast<float>(bfloat16(static_cast<float>(v)));
@@ -107,11 +114,12 @@ std::vector<MapCase> map_cases() {
           {{1, 30, 17, 64}},   {{2, 7, 5, 200}},  {{1, 2, 3, 1}},    {{2, 45, 47, 8}}};
 }
 
-std::vector<TensorDesc> layouts(const Device& device, const Shape& shape) {
+std::vector<TensorDesc> layouts(const Device& device, const Shape& shape, DataType type) {
   std::vector<TensorDesc> all{device.activation(shape)};
+  all.front().type = type;
   if (device.kind() != DeviceKind::cpu) return all;
   for (int block : {1, 5, 8, 16, shape.c, shape.c + 3}) {
-    const TensorDesc desc{shape, DataType::float32, block};
+    const TensorDesc desc{shape, type, block};
     if (std::find(all.begin(), all.end(), desc) == all.end()) all.push_back(desc);
   }
   return all;

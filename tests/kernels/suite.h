@@ -41,6 +41,8 @@ using Values = std::vector<double>;
 Values integers(size_t count, int low, int high, uint64_t seed, double step = 1);
 /// `count` numbers that a float holds exactly, uniform in [low, high).
 Values uniform(size_t count, double low, double high, uint64_t seed);
+/// The types in which the device stores feature maps: float32, and bfloat16 where it has that.
+std::vector<DataType> element_types(const Device& device);
 /// The values as elements of this type hold them.
 Values rounded(Values values, DataType type);
 /// Sum of products; the sizes must agree.
@@ -72,7 +74,7 @@ std::vector<MapCase> map_cases();
 
 /// The layouts a feature map of this shape is tested in: the device's own and, on the cpu device, whose kernels take
 /// any block, some more.
-std::vector<TensorDesc> layouts(const Device& device, const Shape& shape);
+std::vector<TensorDesc> layouts(const Device& device, const Shape& shape, DataType type = DataType::float32);
 
 /// Device copies of an operation's arguments, each between guard bytes. The pointers stay valid as long as the object.
 class Buffers {

@@ -12,12 +12,15 @@ Shape upsampled(const Shape& low) { return {low.n, 2 * low.h, 2 * low.w, low.c};
 class UpsampleAddForwardTest : public OperationTest<MapCase, UpsampleAddForward> {
  protected:
   void compare(const Values& low, const Values& skip, bool exact) {
+    for (const DataType type : element_types(device())) compare(rounded(low, type), rounded(skip, type), type, exact);
+  }
+  void compare(const Values& low, const Values& skip, DataType type, bool exact) {
     const Shape high = upsampled(test_case().shape);
     Values expected(skip.size());
     reference::upsample_add_forward(high, low.data(), skip.data(), expected.data());
-    for (const TensorDesc& desc : layouts(device(), test_case().shape))
+    for (const TensorDesc& desc : layouts(device(), test_case().shape, type))
       for (bool in_place : {false, true}) {
-        SCOPED_TRACE(fmt::format("block {}, in place {}", desc.block, in_place));
+        SCOPED_TRACE(fmt::format("{}, block {}, in place {}", name_of(type), desc.block, in_place));
         const TensorDesc y_desc{high, desc.type, desc.block};
         OperationRun<UpsampleAddForward> run(device(), {desc, y_desc});
         Values y = skip;
@@ -26,7 +29,7 @@ class UpsampleAddForwardTest : public OperationTest<MapCase, UpsampleAddForward>
         arguments.y = in_place ? run.in_out(y_desc, &y) : run.output(y_desc, &y);
         arguments.skip = in_place ? arguments.y : run.input(y_desc, skip);
         run.execute(arguments);
-        exact ? expect_equal(y, expected, "y") : expect_close(y, expected, "y");
+        exact ? expect_equal(y, rounded(expected, type), "y") : expect_close(y, expected, "y", limits_for(type));
       }
   }
 };
@@ -45,11 +48,14 @@ INSTANTIATE_TEST_SUITE_P(Devices, UpsampleAddForwardTest, on_every_device(map_ca
 class UpsampleBackwardTest : public OperationTest<MapCase, UpsampleBackward> {
  protected:
   void compare(const Values& dy, bool exact) {
+    for (const DataType type : element_types(device())) compare(rounded(dy, type), type, exact);
+  }
+  void compare(const Values& dy, DataType type, bool exact) {
     const Shape low = test_case().shape, high = upsampled(low);
     Values expected(elements(low));
     reference::upsample_backward(high, dy.data(), expected.data());
-    for (const TensorDesc& desc : layouts(device(), low)) {
-      SCOPED_TRACE(fmt::format("block {}", desc.block));
+    for (const TensorDesc& desc : layouts(device(), low, type)) {
+      SCOPED_TRACE(fmt::format("{}, block {}", name_of(type), desc.block));
       const TensorDesc dy_desc{high, desc.type, desc.block};
       OperationRun<UpsampleBackward> run(device(), {desc, dy_desc});
       Values dlow;
@@ -57,7 +63,8 @@ class UpsampleBackwardTest : public OperationTest<MapCase, UpsampleBackward> {
       arguments.dy = run.input(dy_desc, dy);
       arguments.dlow = run.output(desc, &dlow);
       run.execute(arguments);
-      exact ? expect_equal(dlow, expected, "dlow") : expect_close(dlow, expected, "dlow");
+      exact ? expect_equal(dlow, rounded(expected, type), "dlow")
+            : expect_close(dlow, expected, "dlow", limits_for(type));
     }
   }
 };

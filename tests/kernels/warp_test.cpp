@@ -57,16 +57,23 @@ Values expected_warp(const Shape& shape, const Batch& batch) {
   return out;
 }
 
-void expect_near(const Values& got, const Values& expected, const std::string& what) {
+void expect_near(const Values& got, const Values& expected, const std::string& what,
+                 DataType type = DataType::float32) {
+  const double rounding = type == DataType::bfloat16 ? std::ldexp(1, -8) : 0;  // half a unit of 8 bits
   ASSERT_EQ(got.size(), expected.size()) << what;
   for (size_t i = 0; i < got.size(); ++i)
-    ASSERT_NEAR(got[i], expected[i], kTolerance) << what << ", pixel " << i / 3 << ", channel " << i % 3;
+    ASSERT_NEAR(got[i], expected[i], kTolerance + rounding * expected[i])
+        << what << ", pixel " << i / 3 << ", channel " << i % 3;
 }
 
 // The device's layout for the network's input, and others it can write.
 std::vector<TensorDesc> picture_layouts(const Device& device, const Shape& shape) {
-  std::vector<TensorDesc> all = layouts(device, shape);
-  all.push_back(device.picture(shape));
+  std::vector<TensorDesc> all;
+  for (const DataType type : element_types(device)) {
+    for (const TensorDesc& desc : layouts(device, shape, type)) all.push_back(desc);
+    all.push_back(device.picture(shape));
+    all.back().type = type;
+  }
   return all;
 }
 
@@ -100,7 +107,8 @@ TEST_P(WarpReferenceTest, EqualsReference) {
   const Shape shape{static_cast<int>(batch.pictures.size()), h, w, 3};
   const Values expected = expected_warp(shape, batch);
   for (const TensorDesc& desc : picture_layouts(device(), shape))
-    expect_near(run_warp(device(), desc, batch), expected, fmt::format("block {}", desc.block));
+    expect_near(run_warp(device(), desc, batch), expected, fmt::format("{}, block {}", name_of(desc.type), desc.block),
+                desc.type);
 }
 INSTANTIATE_TEST_SUITE_P(Devices, WarpReferenceTest,
                          on_every_device(std::vector<WarpCase>{{64, 64}, {1, 1}, {5, 131}, {33, 7}}),
