@@ -53,7 +53,7 @@ class CpuDevice final : public Device {
   void* allocate(size_t bytes) override {
     const size_t rounded = (std::max<size_t>(bytes, 1) + kAlignment - 1) / kAlignment * kAlignment;
     void* memory = std::aligned_alloc(kAlignment, rounded);
-    check(memory, "the cpu device could not allocate {} MiB of memory", bytes >> 20);
+    if (!memory) throw OutOfMemory(fmt::format("the cpu device could not allocate {} MiB of memory", bytes >> 20), 0);
     return memory;
   }
   void free(void* memory) noexcept override { std::free(memory); }

@@ -73,9 +73,10 @@ class CudaDevice final : public Device {
       cudaGetLastError();
       size_t free = 0, total = 0;
       CUDA_CHECK(cudaMemGetInfo(&free, &total));
-      fail(
-          "the cuda device ({}) could not allocate {} MiB of memory: {} of its {} MiB are free; choose a smaller batch",
-          properties_.name, bytes >> 20, free >> 20, total >> 20);
+      throw OutOfMemory(
+          fmt::format("the cuda device ({}) could not allocate {} MiB of memory: {} of its {} MiB are free",
+                      properties_.name, bytes >> 20, free >> 20, total >> 20),
+          free);
     }
     check_cuda(result, "cudaMalloc(&memory, bytes)", __FILE__, __LINE__);
     return memory;

@@ -14,6 +14,13 @@ class Error : public std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
+/// A device has not enough memory.
+class OutOfMemory : public Error {
+ public:
+  OutOfMemory(const std::string& message, size_t available) : Error(message), available(available) {}
+  size_t available;  ///< bytes that are free
+};
+
 /// Throws Error with a formatted message: `fail("{}: row {} has {} columns, expected {}", path, row, got, expected)`.
 template <typename... Args>
 [[noreturn]] void fail(fmt::format_string<Args...> format, Args&&... args) {

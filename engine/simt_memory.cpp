@@ -32,11 +32,13 @@ class Allocations {
   }
 
   void* add(size_t bytes) {
+    if (place_ == GuardedMemory::Place::pages) check_room(bytes);
     auto memory = std::make_unique<GuardedMemory>(bytes, place_);
     uint8_t* const data = memory->data();
     const std::lock_guard lock(mutex_);
     if (place_ == GuardedMemory::Place::pages) memory->set_open(users_ > 0);
     all_[data] = {++count_, std::move(memory)};
+    used_ += bytes;
     return data;
   }
 
@@ -50,6 +52,7 @@ class Allocations {
     const Allocation& allocation = found->second;
     if (place_ == GuardedMemory::Place::pages)
       freed_[allocation.memory->begin()] = {allocation.memory->end(), name(allocation)};
+    used_ -= allocation.memory->bytes();
     all_.erase(found);
   }
 
@@ -122,6 +125,21 @@ class Allocations {
     std::string name;
   };
 
+  // Of device memory: what the environment variable SANDGLASS_SIMT_MEMORY says, in MiB; else as much as the host has.
+  void check_room(size_t bytes) {
+    const char* const text = std::getenv("SANDGLASS_SIMT_MEMORY");
+    if (!text) return;
+    char* end = nullptr;
+    const size_t size = std::strtoull(text, &end, 10) << 20;
+    check(size > 0 && *end == '\0', "SANDGLASS_SIMT_MEMORY is '{}': give the simulated GPU's memory in MiB", text);
+    const std::lock_guard lock(mutex_);
+    const size_t available = size > used_ ? size - used_ : 0;
+    if (bytes > available)
+      throw OutOfMemory(fmt::format("the simt device could not allocate {} MiB of memory: {} of its {} MiB are free",
+                                    bytes >> 20, available >> 20, size >> 20),
+                        available);
+  }
+
   std::string name(const Allocation& allocation) const {
     return fmt::format("{} {} ({} bytes)", kind_, allocation.number, allocation.memory->bytes());
   }
@@ -143,6 +161,7 @@ class Allocations {
   std::mutex mutex_;
   std::map<const uint8_t*, Allocation> all_;
   std::map<const uint8_t*, Freed> freed_;  // by its begin; its addresses are never used again
+  size_t used_ = 0;                        // bytes of all
   size_t count_ = 0;
   int users_ = 0;  // MemoryAccess objects
 };

@@ -46,6 +46,19 @@ void InferenceGraph::append(const std::string& conv_name, const std::string& bat
   });
 }
 
+void finish_plan(Plan& plan, int batch) {
+  try {
+    plan.finish();
+  } catch (const OutOfMemory& error) {
+    // Nearly all of it grows with the batch; the step needs a little besides the plan.
+    constexpr double kForThePlan = 0.95;
+    const auto fits = static_cast<int>(kForThePlan * static_cast<double>(error.available) * batch /
+                                       static_cast<double>(plan.arena_bytes()));
+    fail("{}; the plan for a batch of {} needs {} MiB: {}", error.what(), batch, plan.arena_bytes() >> 20,
+         fits >= 1 ? fmt::format("a batch of {} fits", fits) : "not even a batch of 1 fits, choose a smaller network");
+  }
+}
+
 // Batch norm after a convolution with weights w and bias b is the same convolution with weights w * scale and bias
 // (b - mean) * scale + beta, scale = gamma / sqrt(var + eps). Computed in double, once per weights.
 void InferenceGraph::load(const Weights& weights) {

@@ -104,4 +104,8 @@ class InferenceGraph {
   std::vector<FoldedConv> convs_;
 };
 
+/// Plan::finish() for a plan whose maps grow with `batch`. Throws Error that says how much memory it needs, how much
+/// there is and how large a batch would fit if that is not enough.
+void finish_plan(Plan& plan, int batch);
+
 }  // namespace sandglass

@@ -33,7 +33,7 @@ struct InferenceNetwork::Implementation {
     plan.step("keep heatmaps", {y.buffer, heatmaps.buffer}, [=, this](const Plan::Memory& m) {
       this->device.copy(m[heatmaps.buffer], m[y.buffer], y.desc.bytes(), m.stream);
     });
-    plan.finish();
+    finish_plan(plan, batch);
     graph.load(weights);
     peaks.resize(size_t(batch) * k);
     const size_t peak_bytes = peaks.size() * sizeof(HeatmapPeak);

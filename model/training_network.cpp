@@ -127,7 +127,7 @@ TrainingNetwork::Implementation::Implementation(Device& device, const TrainingNe
     this->device.copy(m[heatmaps.buffer], m[y.buffer], y.desc.bytes(), m.stream);
   });
   net.backward(graph, dy);
-  pass.finish();
+  finish_plan(pass, options.batch);
 
   norm = updates.lasting_buffer("norm", 2 * sizeof(float));
   rates = updates.lasting_buffer("rates", sizeof(OptimizerRates));

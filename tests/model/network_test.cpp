@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdlib>
 
 #include "engine/random.h"
 #include "kernels/conv/conv.h"
@@ -201,6 +202,30 @@ TEST_P(Network, FindsTheFirstLayerThatIsNotFinite) {
   EXPECT_EQ(network.first_non_finite_layer(), "conv4.conv2");
   // Nothing but the running statistics has changed.
   EXPECT_EQ(network.weights().parameters, weights.parameters);
+}
+
+// On a simulated GPU with little memory.
+TEST(OutOfMemory, SaysWhatThePlanNeedsAndWhichBatchFits) {
+  if (!why_unavailable(DeviceKind::simt).empty()) GTEST_SKIP() << why_unavailable(DeviceKind::simt);
+  setenv("SANDGLASS_SIMT_MEMORY", "32", 1);
+  const auto device = open_device(DeviceKind::simt);
+  const NetworkConfig config{.width = 64, .depth = 2, .heatmaps = 3, .input_size = 64};
+  const Weights weights = initial_weights(config, kTinyAus, 5);
+  std::string message;
+  try {
+    TrainingNetwork(*device, {.network = config, .batch = 64}, weights);
+  } catch (const Error& error) {
+    message = error.what();
+  }
+  EXPECT_NE(message.find("the simt device could not allocate"), std::string::npos) << message;
+  EXPECT_NE(message.find("the plan for a batch of 64 needs"), std::string::npos) << message;
+  const size_t at = message.find(": a batch of ");
+  ASSERT_NE(at, std::string::npos) << message;
+  const int fits = std::stoi(message.substr(at + 13));
+  EXPECT_GE(fits, 1);
+  EXPECT_NO_THROW(TrainingNetwork(*device, {.network = config, .batch = fits}, weights)) << message;
+  EXPECT_THROW(TrainingNetwork(*device, {.network = config, .batch = fits + std::max(1, fits / 5)}, weights), Error);
+  unsetenv("SANDGLASS_SIMT_MEMORY");
 }
 
 INSTANTIATE_TEST_SUITE_P(Devices, Network, testing::ValuesIn(available_devices()),
