@@ -203,6 +203,16 @@ TEST_P(HeatmapTest, ExtremeIntensities) {
   draw({}, 1e30, {7, 11});
   expect_equal(map_, Values(kHeight * kWidth, 1e30f), "a Gaussian wider than the map");
 }
+
+TEST_P(HeatmapTest, WhatTheCudaKernelsCannotDoIsRefused) {
+  if (device().kind() == DeviceKind::cpu) GTEST_SKIP() << "the cpu device has no such limits";
+  const auto refused = [&](const TensorDesc& desc, const std::string& message) {
+    expect_error([&] { make_operation(device(), HeatmapRender{{}, desc})->run({}, {}); }, message);
+  };
+  refused(nhwc({65536, 1, 1, 1}), "takes at most 65535 pictures of 1073741824 pixels at once, got 65536x1x1x1");
+  refused(nhwc({1, 32768, 32769, 1}), "got 1x32768x32769x1");
+  refused({{1, 4, 4, 5}, DataType::float32, 8}, "target has 5 channels in blocks of 8");
+}
 INSTANTIATE_TEST_SUITE_P(Devices, HeatmapTest, on_every_device(std::vector<OneMap>(1)), case_name<OneMap>);
 
 TEST(HeatmapSpecTest, NonsenseIsRefused) {

@@ -217,6 +217,13 @@ TEST_P(LossByHandTest, APredictionThatIsNoNumberShowsInTheLoss) {
   run.execute(arguments);
   EXPECT_TRUE(std::isnan(loss[0]));
 }
+
+TEST_P(LossByHandTest, WhatTheCudaKernelsCannotDoIsRefused) {
+  if (device().kind() == DeviceKind::cpu) GTEST_SKIP() << "the cpu device has no such limits";
+  const TensorDesc many = nhwc({65536, 1, 1, 1}), padded{{1, 4, 4, 5}, DataType::float32, 8};
+  expect_error([&] { make_operation(device(), HeatmapLoss{{}, many, many}); }, "takes at most 65535 pictures");
+  expect_error([&] { make_operation(device(), L2Loss{padded, padded}); }, "y has 5 channels in blocks of 8");
+}
 INSTANTIATE_TEST_SUITE_P(Devices, LossByHandTest, on_every_device(std::vector<SmallMaps>(1)), case_name<SmallMaps>);
 
 TEST(LossReferenceTest, GradientEqualsFiniteDifferences) {

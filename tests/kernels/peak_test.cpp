@@ -144,6 +144,15 @@ TEST_P(PeakTest, LargestFloats) {  // the parabola's differences are no floats
   EXPECT_NEAR(got[1], 2 + 0.5 * (-1 - 0) / (-1 - 2 + 0), 1e-6);
   EXPECT_EQ(got[2], 2);
 }
+
+TEST_P(PeakTest, WhatTheCudaKernelCannotDoIsRefused) {
+  if (device().kind() == DeviceKind::cpu) GTEST_SKIP() << "the cpu device has no such limits";
+  const auto refused = [&](const TensorDesc& desc, const std::string& message) {
+    expect_error([&] { make_operation(device(), Peak{desc})->run({}, {}); }, message);
+  };
+  refused(nhwc({65536, 1, 1, 1}), "takes at most 65535 pictures");
+  refused({{1, 4, 4, 5}, DataType::float32, 8}, "maps has 5 channels in blocks of 8");
+}
 INSTANTIATE_TEST_SUITE_P(Devices, PeakTest, on_every_device(std::vector<OneMap>(1)), case_name<OneMap>);
 
 TEST(PeakSpecTest, NonsenseIsRefused) {

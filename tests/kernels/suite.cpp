@@ -60,7 +60,7 @@ Limits limits_for(DataType type) {
     case DataType::float32:
       return {1e-12, 1e-5};
     case DataType::bfloat16:
-      return {1e-5, 2e-2};  // 8 bits of mantissa: a relative error of 2^-9 for each rounding
+      return {1e-5, 2e-2};  // 8 bits of mantissa: a relative error of up to 2^-8 for each rounding
     case DataType::uint8:
       return {0, 0};
   }

@@ -287,6 +287,16 @@ TEST_P(WarpTest, TheNetworksInputSize) {
   const Shape shape{1, 256, 256, 3};
   expect_near(run_warp(device(), device().picture(shape), batch), expected_warp(shape, batch), "256x256");
 }
+
+TEST_P(WarpTest, WhatTheCudaKernelCannotDoIsRefused) {
+  if (device().kind() == DeviceKind::cpu) GTEST_SKIP() << "the cpu device has no such limits";
+  const auto refused = [&](const TensorDesc& desc, void* out, const std::string& message) {
+    expect_error([&] { make_operation(device(), Warp{desc})->run({nullptr, nullptr, out}, {}); }, message);
+  };
+  refused(nhwc({65536, 1, 1, 3}), nullptr, "takes at most 65535 pictures of 1073741824 pixels at once");
+  refused({{1, 4, 4, 3}, DataType::float32, 1}, nullptr, "out has its colours in blocks of 1");
+  refused(device().picture({1, 4, 4, 3}), reinterpret_cast<void*>(uintptr_t{4}), "not a multiple of 16 bytes");
+}
 INSTANTIATE_TEST_SUITE_P(Devices, WarpTest, on_every_device(std::vector<OnePicture>(1)), case_name<OnePicture>);
 
 TEST(WarpSpecTest, NonsenseIsRefused) {
