@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Builds everything that can be built here and runs all tests.
-# The format check; the cpu build and its tests; the simt build (AddressSanitizer and UndefinedBehaviorSanitizer) of engine,
+# The format check; the optimised build with the devices cpu and simt and all tests on both; the simt build (AddressSanitizer and UndefinedBehaviorSanitizer) of engine,
 # kernels and emulator with their tests on both devices; the tsan build (ThreadSanitizer) of the kernels with small tests; the
 # cuda build for sm_80 and sm_90a where nvcc is, with a check that no kernel spills and docs/kernel_resources.md lists them all,
 # and with its tests where a GPU is.
@@ -12,8 +12,8 @@ echo "== format"
 git ls-files '*.cpp' '*.h' '*.cu' | xargs clang-format --dry-run -Werror
 echo "format: good"
 
-echo "== cpu"
-cmake --preset cpu >/dev/null
+echo "== cpu and simt, optimised"
+cmake --preset cpu -DSANDGLASS_SIMT=ON >/dev/null
 cmake --build --preset cpu
 ctest --preset cpu -j2
 
@@ -31,9 +31,10 @@ ctest --test-dir build/tsan/tests/simt -L races --output-on-failure -j2
 echo "== cuda"
 if command -v nvcc >/dev/null; then
   cmake --preset cuda >/dev/null
-  cmake --build --preset cuda
+  cmake --build --preset cuda --target sandglass
   scripts/kernel_resources.py build/cuda --check docs/kernel_resources.md
   if nvidia-smi -L >/dev/null 2>&1; then
+    cmake --build --preset cuda
     ctest --preset cuda
   else
     echo "cuda: built for sm_80 and sm_90a; no GPU here, its tests were not run"
