@@ -495,26 +495,53 @@ struct Slices {
   int count;
 };
 
+// dy as a matrix with a row for each pixel and a column for each k.
+struct Gradients {
+  const void* map = nullptr;
+  DataType type = DataType::float32;
+  int pixels = 0, channels = 0;  // channels with padding
+};
+
+// kDepth columns from `first` on, a multiple of kDepth; zero beyond the matrix.
+template <int kWidth, typename Element>
+__device__ __forceinline__ void load_line(const Gradients& m, int pixel, int first, Line& line) {
+  const Element* const source = static_cast<const Element*>(m.map) + int64_t{pixel} * m.channels + first;
+#pragma unroll
+  for (int i = 0; i < kDepth; i += kWidth) {
+    Channels<kWidth> v{};
+    if (pixel < m.pixels && first + i < m.channels) v = load<kWidth>(source + i);
+#pragma unroll
+    for (int j = 0; j < kWidth; ++j) line.v[(i + j) / 4].v[(i + j) % 4] = v.v[j];
+  }
+}
+
+__device__ __forceinline__ void load_line(const Gradients& m, int pixel, int first, Line& line) {
+  const bool vector = m.channels % 4 == 0;
+  if (m.type == DataType::float32)
+    vector ? load_line<4, float>(m, pixel, first, line) : load_line<1, float>(m, pixel, first, line);
+  else
+    vector ? load_line<4, bfloat16>(m, pixel, first, line) : load_line<1, bfloat16>(m, pixel, first, line);
+}
+
 // partial[slice][k][column] and, if not null, partial_bias[slice][k]: the slice's part of dw and db.
 __global__ void __launch_bounds__(kThreads)
-    conv_backward_weights_implicit_gemm(Patches dy, Patches x, Slices slices, float* partial, double* partial_bias) {
+    conv_backward_weights_implicit_gemm(Gradients dy, Patches x, Slices slices, float* partial, double* partial_bias) {
   SIMT_SHARED(Tile, a, [2]);
   SIMT_SHARED(Tile, b, [2]);
   const int thread = static_cast<int>(threadIdx.x), slice = static_cast<int>(blockIdx.z);
   const int first_k = static_cast<int>(blockIdx.x) * kTile, first_column = static_cast<int>(blockIdx.y) * kTile;
   // The thread's pixel in each step, and its half of that pixel's row in the tiles.
   const int row = thread % kDepth, half = thread / kDepth * kDepth;
-  const int first_pixel = slice * slices.steps_per_slice * kDepth + row;
-  Pixel dy_pixel = find_pixel(dy, first_pixel), x_pixel = find_pixel(x, first_pixel);
-  const Tap dy_tap = find_tap(dy, first_k + half), x_tap = find_tap(x, first_column + half);
+  int pixel = slice * slices.steps_per_slice * kDepth + row;
+  Pixel x_pixel = find_pixel(x, pixel);
+  const Tap x_tap = find_tap(x, first_column + half);
 
   Line gradients, patch;
   const auto load_step = [&] {
-    Tap tap = dy_tap;
-    load_line<false>(dy, dy_pixel, tap, gradients);
-    tap = x_tap;
+    load_line(dy, pixel, first_k + half, gradients);
+    pixel += kDepth;
+    Tap tap = x_tap;
     load_line<false>(x, x_pixel, tap, patch);
-    advance(dy, kDepth, dy_pixel);
     advance(x, kDepth, x_pixel);
   };
   const auto store_step = [&](int step) {
@@ -580,7 +607,7 @@ class BackwardWeights final : public ConvBackwardWeights::Operation {
   explicit BackwardWeights(const ConvBackwardWeights& spec)
       : spec_(spec),
         x_(patches(spec.shape, spec.x, spec.dy.shape)),
-        dy_(patches(ConvShape(), spec.dy, spec.dy.shape)),
+        dy_{.type = spec.dy.type, .pixels = static_cast<int>(spec.dy.shape.pixels()), .channels = spec.dy.block},
         slices_(cut(spec.shape, spec.x.block)) {
     check_map_limits(ConvBackwardWeights::kName, "x", spec.x);
     check_map_limits(ConvBackwardWeights::kName, "dy", spec.dy);
@@ -592,10 +619,11 @@ class BackwardWeights final : public ConvBackwardWeights::Operation {
   void run(const ConvBackwardWeightsArguments& a, Stream stream) override {
     const ConvShape& s = spec_.shape;
     check_aligned(ConvBackwardWeights::kName, vector_width(x_.c), {a.x});
-    check_aligned(ConvBackwardWeights::kName, vector_width(dy_.c), {a.dy});
-    Patches x = x_, dy = dy_;
+    check_aligned(ConvBackwardWeights::kName, vector_width(dy_.channels), {a.dy});
+    Patches x = x_;
     x.map = a.x;
     if (spec_.input_transform) set_transform(a.transform, x);
+    Gradients dy = dy_;
     dy.map = a.dy;
     auto* const partial_bias = spec_.bias ? static_cast<double*>(a.workspace) : nullptr;
     auto* const partial =
@@ -622,7 +650,8 @@ class BackwardWeights final : public ConvBackwardWeights::Operation {
   size_t bias_bytes() const { return sizeof(double) * slices_.rows; }
 
   ConvBackwardWeights spec_;
-  Patches x_, dy_;
+  Patches x_;
+  Gradients dy_;
   Slices slices_;
 };
 
