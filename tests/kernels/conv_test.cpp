@@ -104,9 +104,35 @@ const void* packed_weights(OperationRun<Spec>& run, const Values& w) {
   return packed;
 }
 
+// How the maps of a convolution's input and output are stored.
+struct MapTypes {
+  DataType input = DataType::float32, output = DataType::float32;
+};
+std::string to_string(const MapTypes& types) {
+  return fmt::format("{} to {}", name_of(types.input), name_of(types.output));
+}
+
+// Random numbers and large shapes test float maps; integers all types, also the network's last convolution's, whose
+// heatmaps are float.
+std::vector<MapTypes> map_types(const Device& device, const ConvShape& shape, bool exact) {
+  std::vector<MapTypes> types = {{}};
+  if (exact && shape.macs() < 3e6 && device.stores(DataType::bfloat16)) {
+    types.push_back({DataType::bfloat16, DataType::bfloat16});
+    types.push_back({DataType::bfloat16, DataType::float32});
+  }
+  return types;
+}
+
 // The network's picture has a layout of its own.
-TensorDesc input_layout(const Device& device, const ConvShape& shape) {
-  return shape.c == 3 ? device.picture(shape.input()) : device.activation(shape.input());
+TensorDesc input_layout(const Device& device, const ConvShape& shape, DataType type) {
+  TensorDesc desc = shape.c == 3 ? device.picture(shape.input()) : device.activation(shape.input());
+  desc.type = type;
+  return desc;
+}
+TensorDesc layout(const Device& device, const Shape& shape, DataType type) {
+  TensorDesc desc = device.activation(shape);
+  desc.type = type;
+  return desc;
 }
 
 struct ForwardOptions {
@@ -128,24 +154,27 @@ class ConvForwardTest : public OperationTest<ConvCase, ConvForward> {
         {.residual = true, .in_place = true},
         {.relu = true},
     };
-    for (const ForwardOptions& option : options) {
-      SCOPED_TRACE(fmt::format("option {}", &option - options));
-      compare_with_reference(shape, in, option, exact);
-    }
+    for (const MapTypes types : map_types(device(), shape, exact))
+      for (const ForwardOptions& option : options) {
+        SCOPED_TRACE(fmt::format("option {}, {}", &option - options, to_string(types)));
+        compare_with_reference(shape, types, in, option, exact);
+      }
   }
 
  private:
-  void compare_with_reference(const ConvShape& shape, const Inputs& in, const ForwardOptions& option, bool exact) {
+  void compare_with_reference(const ConvShape& shape, MapTypes types, const Inputs& in, const ForwardOptions& option,
+                              bool exact) {
     Values expected(in.dy.size());
     reference::Transform transform;
     if (option.transform) transform = {in.scale.data(), in.shift.data(), option.transform_relu};
     reference::conv_forward(shape, in.x.data(), in.w.data(), transform, option.bias ? in.bias.data() : nullptr,
                             option.residual ? in.residual.data() : nullptr, option.relu, expected.data());
+    if (exact) expected = rounded(expected, types.output);
 
     ConvForward spec;
     spec.shape = shape;
-    spec.x = input_layout(device(), shape);
-    spec.y = device().activation(shape.output());
+    spec.x = input_layout(device(), shape, types.input);
+    spec.y = layout(device(), shape.output(), types.output);
     spec.input_transform = option.transform;
     spec.bias = option.bias;
     spec.residual = option.residual;
@@ -189,44 +218,52 @@ class ConvBackwardDataTest : public OperationTest<ConvCase, ConvBackwardData> {
  protected:
   void compare_with_reference(const Inputs& in, bool exact) {
     const ConvShape& shape = test_case().shape;
-    for (bool accumulate : {false, true})
-      for (bool mask : {false, true}) {
-        SCOPED_TRACE(fmt::format("accumulate {}, mask {}", accumulate, mask));
-        Values expected = accumulate ? in.before : Values(in.before.size(), 0.0), expected_sum(shape.c),
-               expected_sum_z(shape.c);
-        reference::conv_backward_data(shape, in.dy.data(), in.w.data(), expected.data());
-        if (mask)
-          reference::batch_norm_backward_reduce(shape.input().pixels(), shape.c, expected.data(), in.z.data(),
-                                                in.mask_scale.data(), in.mask_shift.data(), expected_sum.data(),
-                                                expected_sum_z.data());
-        ConvBackwardData spec;
-        spec.shape = shape;
-        spec.dy = device().activation(shape.output());
-        spec.dx = device().activation(shape.input());
-        spec.accumulate = accumulate;
-        spec.mask = mask;
-        OperationRun<ConvBackwardData> run(device(), spec);
-        Values dx = in.before, sum, sum_z;
-        ConvBackwardDataArguments arguments;
-        arguments.dy = run.input(spec.dy, in.dy);
-        arguments.weights = packed_weights(run, in.w);
-        arguments.dx = accumulate ? run.in_out(spec.dx, &dx) : run.output(spec.dx, &dx);
-        if (mask) {
-          arguments.z = run.input(spec.dx, in.z);
-          arguments.scale = run.input(in.mask_scale);
-          arguments.shift = run.input(in.mask_shift);
-          arguments.sum = run.output<double>(shape.c, &sum);
-          arguments.sum_z = run.output<double>(shape.c, &sum_z);
-        }
-        run.execute(arguments);
-        const std::string implementation = run.operation().implementation();
-        SCOPED_TRACE(implementation);
-        compare(dx, expected, implementation, exact, "dx");
-        if (mask) {
-          expect_close(sum, expected_sum, "sum", kLimits);
-          expect_close(sum_z, expected_sum_z, "sum_z", kLimits);
-        }
-      }
+    for (const MapTypes types : map_types(device(), shape, exact)) {
+      SCOPED_TRACE(to_string(types));
+      for (bool accumulate : {false, true})
+        for (bool mask : {false, true}) compare_with_reference(shape, types, in, accumulate, mask, exact);
+    }
+  }
+
+ private:
+  void compare_with_reference(const ConvShape& shape, MapTypes types, const Inputs& in, bool accumulate, bool mask,
+                              bool exact) {
+    SCOPED_TRACE(fmt::format("accumulate {}, mask {}", accumulate, mask));
+    Values expected = accumulate ? in.before : Values(in.before.size(), 0.0), expected_sum(shape.c),
+           expected_sum_z(shape.c);
+    reference::conv_backward_data(shape, in.dy.data(), in.w.data(), expected.data());
+    if (exact) expected = rounded(expected, types.input);
+    if (mask)
+      reference::batch_norm_backward_reduce(shape.input().pixels(), shape.c, expected.data(), in.z.data(),
+                                            in.mask_scale.data(), in.mask_shift.data(), expected_sum.data(),
+                                            expected_sum_z.data());
+    ConvBackwardData spec;
+    spec.shape = shape;
+    spec.dy = layout(device(), shape.output(), types.output);
+    spec.dx = layout(device(), shape.input(), types.input);
+    spec.accumulate = accumulate;
+    spec.mask = mask;
+    OperationRun<ConvBackwardData> run(device(), spec);
+    Values dx = in.before, sum, sum_z;
+    ConvBackwardDataArguments arguments;
+    arguments.dy = run.input(spec.dy, in.dy);
+    arguments.weights = packed_weights(run, in.w);
+    arguments.dx = accumulate ? run.in_out(spec.dx, &dx) : run.output(spec.dx, &dx);
+    if (mask) {
+      arguments.z = run.input(spec.dx, in.z);
+      arguments.scale = run.input(in.mask_scale);
+      arguments.shift = run.input(in.mask_shift);
+      arguments.sum = run.output<double>(shape.c, &sum);
+      arguments.sum_z = run.output<double>(shape.c, &sum_z);
+    }
+    run.execute(arguments);
+    const std::string implementation = run.operation().implementation();
+    SCOPED_TRACE(implementation);
+    compare(dx, expected, implementation, exact, "dx");
+    if (mask) {
+      expect_close(sum, expected_sum, "sum", kLimits);
+      expect_close(sum_z, expected_sum_z, "sum_z", kLimits);
+    }
   }
 };
 
@@ -239,41 +276,48 @@ INSTANTIATE_TEST_SUITE_P(Devices, ConvBackwardDataTest, on_every_device(cases())
 
 class ConvBackwardWeightsTest : public OperationTest<ConvCase, ConvBackwardWeights> {
  protected:
+  enum class Transform { none, scale, scale_relu };
   void compare_with_reference(const Inputs& in, bool exact) {
     const ConvShape& shape = test_case().shape;
-    enum class Transform { none, scale, scale_relu };
-    for (Transform mode : {Transform::none, Transform::scale, Transform::scale_relu})
-      for (bool bias : {false, true}) {
-        SCOPED_TRACE(fmt::format("transform {}, bias {}", static_cast<int>(mode), bias));
-        const bool relu = mode == Transform::scale_relu;
-        reference::Transform transform;
-        if (mode != Transform::none) transform = {in.scale.data(), in.shift.data(), relu};
-        Values expected(in.w.size()), expected_db(shape.k);
-        reference::conv_backward_weights(shape, in.x.data(), in.dy.data(), transform, expected.data());
-        for (size_t i = 0; i < in.dy.size(); ++i) expected_db[i % shape.k] += in.dy[i];
+    for (const MapTypes types : map_types(device(), shape, exact)) {
+      SCOPED_TRACE(to_string(types));
+      for (Transform mode : {Transform::none, Transform::scale, Transform::scale_relu})
+        for (bool bias : {false, true}) compare_with_reference(shape, types, in, mode, bias, exact);
+    }
+  }
 
-        ConvBackwardWeights spec;
-        spec.shape = shape;
-        spec.x = input_layout(device(), shape);
-        spec.dy = device().activation(shape.output());
-        spec.input_transform = mode != Transform::none;
-        spec.bias = bias;
-        OperationRun<ConvBackwardWeights> run(device(), spec);
-        Values dw, db;
-        ConvBackwardWeightsArguments arguments;
-        arguments.x = run.input(spec.x, in.x);
-        arguments.dy = run.input(spec.dy, in.dy);
-        arguments.dw = run.output(in.w.size(), &dw);
-        if (bias) arguments.db = run.output(shape.k, &db);
-        if (mode != Transform::none) arguments.transform = {run.input(in.scale), run.input(in.shift), relu};
-        // On the cpu oneDNN gives each of its threads a part of the sum over pixels, so that the bits depend on how
-        // many there are.
-        run.execute(arguments, device().kind() == DeviceKind::cpu ? Bits::same_for_equal_threads : Bits::same);
-        const std::string implementation = run.operation().implementation();
-        SCOPED_TRACE(implementation);
-        compare(dw, expected, implementation, exact, "dw");
-        if (bias) compare(db, expected_db, implementation, exact, "db");
-      }
+ private:
+  void compare_with_reference(const ConvShape& shape, MapTypes types, const Inputs& in, Transform mode, bool bias,
+                              bool exact) {
+    SCOPED_TRACE(fmt::format("transform {}, bias {}", static_cast<int>(mode), bias));
+    const bool relu = mode == Transform::scale_relu;
+    reference::Transform transform;
+    if (mode != Transform::none) transform = {in.scale.data(), in.shift.data(), relu};
+    Values expected(in.w.size()), expected_db(shape.k);
+    reference::conv_backward_weights(shape, in.x.data(), in.dy.data(), transform, expected.data());
+    for (size_t i = 0; i < in.dy.size(); ++i) expected_db[i % shape.k] += in.dy[i];
+
+    ConvBackwardWeights spec;
+    spec.shape = shape;
+    spec.x = input_layout(device(), shape, types.input);
+    spec.dy = layout(device(), shape.output(), types.output);
+    spec.input_transform = mode != Transform::none;
+    spec.bias = bias;
+    OperationRun<ConvBackwardWeights> run(device(), spec);
+    Values dw, db;
+    ConvBackwardWeightsArguments arguments;
+    arguments.x = run.input(spec.x, in.x);
+    arguments.dy = run.input(spec.dy, in.dy);
+    arguments.dw = run.output(in.w.size(), &dw);
+    if (bias) arguments.db = run.output(shape.k, &db);
+    if (mode != Transform::none) arguments.transform = {run.input(in.scale), run.input(in.shift), relu};
+    // On the cpu oneDNN gives each of its threads a part of the sum over pixels, so that the bits depend on how
+    // many there are.
+    run.execute(arguments, device().kind() == DeviceKind::cpu ? Bits::same_for_equal_threads : Bits::same);
+    const std::string implementation = run.operation().implementation();
+    SCOPED_TRACE(implementation);
+    compare(dw, expected, implementation, exact, "dw");
+    if (bias) compare(db, expected_db, implementation, exact, "db");
   }
 };
 
