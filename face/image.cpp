@@ -145,10 +145,11 @@ void write_image(const std::filesystem::path& path, const Image& image, int jpeg
   if (extension == ".png") {
     written = stbi_write_png_to_func(append, &bytes, width, height, 3, image.rgb.data(), width * 3);
   } else if (extension == ".jpg" || extension == ".jpeg") {
-    constexpr int kMaximumSide = 65535;  // two bytes in the file
+    constexpr int kMaximumSide = 65500;  // libjpeg's
     check(width <= kMaximumSide && height <= kMaximumSide, "{}: is {} x {} pixels, a JPEG's sides are at most {}", name,
           width, height, kMaximumSide);
-    written = stbi_write_jpg_to_func(append, &bytes, width, height, 3, image.rgb.data(), jpeg_quality);
+    bytes = encode_jpeg(image, jpeg_quality);
+    written = 1;
   } else if (extension == ".bmp") {
     written = stbi_write_bmp_to_func(append, &bytes, width, height, 3, image.rgb.data());
   } else {

@@ -1,4 +1,4 @@
-// 8-bit RGB pictures in memory and in files (JPEG, PNG, BMP through stb_image).
+// 8-bit RGB pictures in memory and in files: JPEG, PNG and BMP, through stb_image; JPEG is written by libjpeg.
 #pragma once
 
 #include <array>

@@ -3,6 +3,13 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <csetjmp>
+#include <cstdio>  // for jpeglib.h
+#include <cstdlib>
+
+#include <jpeglib.h>
+
+#include "engine/error.h"
 
 namespace sandglass {
 namespace {
@@ -43,6 +50,57 @@ int tiff_orientation(std::string_view tiff) {
   }
   return 1;
 }
+
+/// libjpeg with the file that it makes. Its error handler must not return, so it jumps back into encode(), which for
+/// that holds no object of its own.
+class JpegEncoder {
+ public:
+  JpegEncoder() {
+    state_.err = jpeg_std_error(&handler_);
+    state_.client_data = this;
+    handler_.error_exit = [](j_common_ptr state) {
+      auto& encoder = *static_cast<JpegEncoder*>(state->client_data);
+      state->err->format_message(state, encoder.message_.data());
+      std::longjmp(encoder.back_, 1);
+    };
+  }
+  ~JpegEncoder() {
+    jpeg_destroy_compress(&state_);
+    std::free(bytes_);
+  }
+  JpegEncoder(const JpegEncoder&) = delete;
+  JpegEncoder& operator=(const JpegEncoder&) = delete;
+
+  bool encode(const Image& image, int quality) {
+    if (setjmp(back_) != 0) return false;
+    jpeg_create_compress(&state_);
+    jpeg_mem_dest(&state_, &bytes_, &size_);
+    state_.image_width = static_cast<JDIMENSION>(image.width);
+    state_.image_height = static_cast<JDIMENSION>(image.height);
+    state_.input_components = 3;
+    state_.in_color_space = JCS_RGB;
+    jpeg_set_defaults(&state_);
+    jpeg_set_quality(&state_, quality, TRUE);
+    if (quality > 90) state_.comp_info[0].h_samp_factor = state_.comp_info[0].v_samp_factor = 1;
+    jpeg_start_compress(&state_, TRUE);
+    while (state_.next_scanline < state_.image_height) {
+      JSAMPROW row = const_cast<JSAMPROW>(image.at(static_cast<int>(state_.next_scanline), 0));  // libjpeg only reads
+      jpeg_write_scanlines(&state_, &row, 1);
+    }
+    jpeg_finish_compress(&state_);
+    return true;
+  }
+  std::string file() const { return {reinterpret_cast<const char*>(bytes_), size_}; }
+  const char* message() const { return message_.data(); }
+
+ private:
+  jpeg_compress_struct state_{};
+  jpeg_error_mgr handler_{};
+  std::jmp_buf back_;
+  std::array<char, JMSG_LENGTH_MAX> message_{};
+  unsigned char* bytes_ = nullptr;
+  unsigned long size_ = 0;
+};
 
 }  // namespace
 
@@ -106,6 +164,13 @@ Image upright(Image image, int orientation) {
     }
   }
   return shown;
+}
+
+std::string encode_jpeg(const Image& image, int quality) {
+  JpegEncoder encoder;
+  check(encoder.encode(image, quality), "a picture of {} x {} pixels cannot be written as JPEG: {}", image.width,
+        image.height, encoder.message());
+  return encoder.file();
 }
 
 }  // namespace sandglass

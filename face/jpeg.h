@@ -1,4 +1,5 @@
-// What must be known of a JPEG file besides its pixels: how to turn it, and that it is safe to decode.
+// JPEG files: written by libjpeg, and what must be known of one before stb_image decodes it: that it is safe, and how
+// to turn its picture.
 #pragma once
 
 #include <cstdint>
@@ -31,5 +32,9 @@ int exif_orientation(const std::vector<JpegSegment>& segments);
 
 /// `image`, stored with the given orientation (1 to 8), as it should be shown. 5 to 8 exchange height and width.
 Image upright(Image image, int orientation);
+
+/// `image` as a JPEG file of `quality` 1 to 100, its sides at most 65500 pixels (JPEG_MAX_DIMENSION). Colour
+/// differences have half the resolution up to quality 90 and all of it above. Throws Error if libjpeg fails.
+std::string encode_jpeg(const Image& image, int quality);
 
 }  // namespace sandglass

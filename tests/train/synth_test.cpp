@@ -276,10 +276,10 @@ TEST(SynthRasterizer, NearerSurfaceWinsAndNeighboursLeaveNoGap) {
   // A square of two triangles that face the viewer, counter-clockwise with y upwards, and a nearer small one.
   const std::vector<ScreenVertex> vertices = {{2, 20.5f, 1}, {20.5f, 20, 1}, {20, 2.5f, 1}, {2.5f, 2, 1},
                                               {5, 12, 2},    {12, 12, 2},    {12, 5, 2}};
-  const std::vector<Triangle> triangles = {{0, 1, 2}, {0, 2, 3}, {4, 5, 6}, {4, 6, 5}};
+  const std::vector<Quad> quads = {{0, 1, 2, 3}, {4, 5, 6, 5}};
   VisibilityBuffer buffer;
   buffer.clear(24, 24);
-  buffer.draw(vertices, triangles, 100, false);
+  buffer.draw(vertices, quads, 100, false);
   for (int y = 3; y < 20; ++y) {
     for (int x = 3; x < 20; ++x) EXPECT_NE(buffer.triangle(x, y), VisibilityBuffer::kNothing) << x << ' ' << y;
   }

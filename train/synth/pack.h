@@ -1,6 +1,7 @@
 // Eight pixels at once: numbers side by side in one vector register (GCC's and Clang's vector extension).
 #pragma once
 
+#include <bit>
 #include <cmath>
 #include <cstring>
 
@@ -40,9 +41,9 @@ inline Float8 sqrt(Float8 a) {
   return load(value.data());
 }
 inline bool any(Int8 mask) {
-  int joined = 0;
-  for (int i = 0; i < kPack; ++i) joined |= mask[i];
-  return joined != 0;
+  using Halves = int64_t __attribute__((vector_size(4 * kPack)));
+  const Halves halves = std::bit_cast<Halves>(mask);
+  return (halves[0] | halves[1] | halves[2] | halves[3]) != 0;
 }
 inline Float8 lerp(Float8 a, Float8 b, Float8 t) { return a + (b - a) * t; }
 inline Float8 smoothstep(float low, float high, Float8 x) {
@@ -81,23 +82,35 @@ inline Vec3x8 load(const Vec3* from) {
 inline Vec3x8 lerp(Vec3x8 a, Vec3x8 b, Float8 t) { return {lerp(a.x, b.x, t), lerp(a.y, b.y, t), lerp(a.z, b.z, t)}; }
 inline Vec3x8 normalized(Vec3x8 v) { return (1 / sqrt(max(dot(v, v), 1e-12f))) * v; }
 
-/// Rows become columns: rows[i][k] and rows[k][i] change places.
-inline void transpose(std::array<Float8, kPack>& rows) {
-  const auto& [a, b, c, d, e, f, g, h] = rows;
+/// Columns of the left and of the right half of four rows, side by side: of the rows' lanes 0 and 4, 1 and 5, ...
+inline std::array<Float8, 4> transpose_halves(Float8 a, Float8 b, Float8 c, Float8 d) {
   const auto low = [](Float8 p, Float8 q) { return __builtin_shufflevector(p, q, 0, 8, 1, 9, 4, 12, 5, 13); };
   const auto high = [](Float8 p, Float8 q) { return __builtin_shufflevector(p, q, 2, 10, 3, 11, 6, 14, 7, 15); };
   const auto low_pairs = [](Float8 p, Float8 q) { return __builtin_shufflevector(p, q, 0, 1, 8, 9, 4, 5, 12, 13); };
   const auto high_pairs = [](Float8 p, Float8 q) { return __builtin_shufflevector(p, q, 2, 3, 10, 11, 6, 7, 14, 15); };
+  const Float8 ab = low(a, b), AB = high(a, b), cd = low(c, d), CD = high(c, d);
+  return {low_pairs(ab, cd), high_pairs(ab, cd), low_pairs(AB, CD), high_pairs(AB, CD)};
+}
+/// Rows become columns: rows[i][k] and rows[k][i] change places.
+inline void transpose(std::array<Float8, kPack>& rows) {
   const auto low_half = [](Float8 p, Float8 q) { return __builtin_shufflevector(p, q, 0, 1, 2, 3, 8, 9, 10, 11); };
   const auto high_half = [](Float8 p, Float8 q) { return __builtin_shufflevector(p, q, 4, 5, 6, 7, 12, 13, 14, 15); };
-  const Float8 ab = low(a, b), AB = high(a, b), cd = low(c, d), CD = high(c, d);
-  const Float8 ef = low(e, f), EF = high(e, f), gh = low(g, h), GH = high(g, h);
-  const std::array<Float8, 4> top = {low_pairs(ab, cd), high_pairs(ab, cd), low_pairs(AB, CD), high_pairs(AB, CD)};
-  const std::array<Float8, 4> bottom = {low_pairs(ef, gh), high_pairs(ef, gh), low_pairs(EF, GH), high_pairs(EF, GH)};
+  const std::array<Float8, 4> top = transpose_halves(rows[0], rows[1], rows[2], rows[3]);
+  const std::array<Float8, 4> bottom = transpose_halves(rows[4], rows[5], rows[6], rows[7]);
   for (int k = 0; k < 4; ++k) {
     rows[k] = low_half(top[k], bottom[k]);
     rows[k + 4] = high_half(top[k], bottom[k]);
   }
+}
+
+/// Every second number of sixteen, from the first and from the second on.
+template <typename Pack>
+Pack evens(Pack a, Pack b) {
+  return __builtin_shufflevector(a, b, 0, 2, 4, 6, 8, 10, 12, 14);
+}
+template <typename Pack>
+Pack odds(Pack a, Pack b) {
+  return __builtin_shufflevector(a, b, 1, 3, 5, 7, 9, 11, 13, 15);
 }
 
 /// The four texels around eight places of a table with rows of `stride`; `at`: the upper left one.
@@ -105,10 +118,20 @@ struct Texels {
   Float8 a, b, c, d;  ///< upper left, upper right, lower left, lower right
 };
 inline Texels gather_texels(const float* table, Int8 at, int stride) {
-  const std::array<const float*, kPack> from = {table + at[0], table + at[1], table + at[2], table + at[3],
-                                                table + at[4], table + at[5], table + at[6], table + at[7]};
-  return {gather([&](int k) { return from[k][0]; }), gather([&](int k) { return from[k][1]; }),
-          gather([&](int k) { return from[k][stride]; }), gather([&](int k) { return from[k][stride + 1]; })};
+  // Neighbours in a row are fetched together.
+  using Pair = double;
+  using Pairs = Pair __attribute__((vector_size(4 * kPack)));
+  const auto four = [&](const float* from, int first) {
+    const auto pair = [&](int k) {
+      Pair both;
+      std::memcpy(&both, from + at[first + k], sizeof both);
+      return both;
+    };
+    return std::bit_cast<Float8>(Pairs{pair(0), pair(1), pair(2), pair(3)});
+  };
+  const Float8 upper = four(table, 0), upper_right = four(table, 4);
+  const Float8 lower = four(table + stride, 0), lower_right = four(table + stride, 4);
+  return {evens(upper, upper_right), odds(upper, upper_right), evens(lower, lower_right), odds(lower, lower_right)};
 }
 
 /// Bilinear noise at eight places, texels.

@@ -9,7 +9,7 @@ namespace {
 
 constexpr float kPi = std::numbers::pi_v<float>;
 
-// A patch of rows x columns points added to the mesh, and its triangles; counter-clockwise if columns go right and rows
+// A patch of rows x columns points added to the mesh, and its quads; counter-clockwise if columns go right and rows
 // down.
 class Patch {
  public:
@@ -31,16 +31,15 @@ class Patch {
       }
     }
   }
-  void add_triangles(Material material, bool both_sides) {
-    const size_t first = mesh_.triangles.size();
+  void add_quads(Material material, bool both_sides) {
+    const size_t first = mesh_.quads.size();
     for (int row = 0; row + 1 < rows_; ++row) {
       for (int column = 0; column + 1 < columns_; ++column) {
         const auto corner = [&](int r, int c) { return static_cast<uint32_t>(index(row + r, column + c)); };
-        mesh_.triangles.push_back({corner(1, 0), corner(1, 1), corner(0, 1)});
-        mesh_.triangles.push_back({corner(1, 0), corner(0, 1), corner(0, 0)});
+        mesh_.quads.push_back({corner(1, 0), corner(1, 1), corner(0, 1), corner(0, 0)});
       }
     }
-    mesh_.parts.push_back({material, both_sides, first, mesh_.triangles.size() - first});
+    mesh_.parts.push_back({material, both_sides, first, mesh_.quads.size() - first});
   }
 
  private:
@@ -57,27 +56,30 @@ bool slit_open(const HeadGrid& grid, int upper_row, int column) {
                                        : std::abs(std::abs(point.x) - kEyeX) < kEyeHalfLength;
 }
 
-// Two triangles for each quad of `step` rows and columns that is `wanted(row, column)`.
+// The quads of `step` rows and columns that are `wanted(row, column)`. Those side by side are apart in the list,
+// because the rasteriser waits where it reads a pack of samples that a store has just half overwritten.
 template <typename Wanted>
-std::vector<Triangle> grid_triangles(int step, Wanted&& wanted) {
+std::vector<Quad> grid_quads(int step, Wanted&& wanted) {
+  constexpr int kApart = 8;
   const HeadGrid& grid = head_grid();
-  std::vector<Triangle> triangles;
+  std::vector<Quad> quads;
   for (int row = 0; row + step < grid.rows; row += step) {
-    for (int column = 0; column + step < grid.columns; column += step) {
-      if (!wanted(row, column)) continue;
-      const auto corner = [&](int r, int c) {
-        return static_cast<uint32_t>(grid.index(row + r * step, column + c * step));
-      };
-      triangles.push_back({corner(1, 0), corner(1, 1), corner(0, 1)});
-      triangles.push_back({corner(1, 0), corner(0, 1), corner(0, 0)});
+    for (int first = 0; first < kApart; ++first) {
+      for (int column = first * step; column + step < grid.columns; column += kApart * step) {
+        if (!wanted(row, column)) continue;
+        const auto corner = [&](int r, int c) {
+          return static_cast<uint32_t>(grid.index(row + r * step, column + c * step));
+        };
+        quads.push_back({corner(1, 0), corner(1, 1), corner(0, 1), corner(0, 0)});
+      }
     }
   }
-  return triangles;
+  return quads;
 }
 
 // Skin: the grid without the quads over the slits and behind the ears' far side, which no picture shows.
-const std::vector<Triangle>& skin_triangles() {
-  static const std::vector<Triangle> all = grid_triangles(1, [](int row, int column) {
+const std::vector<Quad>& skin_quads() {
+  static const std::vector<Quad> all = grid_quads(1, [](int row, int column) {
     const HeadGrid& grid = head_grid();
     return row != grid.eye_upper && row != grid.mouth_upper &&
            std::abs(grid.points[grid.index(row, column)].angle) <= 2.3f;
@@ -87,8 +89,8 @@ const std::vector<Triangle>& skin_triangles() {
 
 }  // namespace
 
-const std::vector<Triangle>& coarse_skin_triangles() {
-  static const std::vector<Triangle> all = grid_triangles(2, [](int, int) { return true; });
+const std::vector<Quad>& coarse_skin() {
+  static const std::vector<Quad> all = grid_quads(2, [](int, int) { return true; });
   return all;
 }
 
@@ -202,8 +204,8 @@ void add_skin(const Person& person, const Expression& expression, FaceMesh& mesh
       }
     }
   }
-  mesh.triangles = skin_triangles();
-  mesh.parts = {{Material::skin, false, 0, mesh.triangles.size()}};
+  mesh.quads = skin_quads();
+  mesh.parts = {{Material::skin, false, 0, mesh.quads.size()}};
 }
 
 // The front of an eyeball, and around it the pink skin of the lids' inside, which shows in the eye's corners. Its
@@ -238,7 +240,7 @@ void add_eye(const Person& person, const Expression& expression, Vec3 centre, Fa
       point.value[SurfacePoint::place_y] = kEyeballRadius * dot(direction, up);
     }
   }
-  eye.add_triangles(Material::eye, true);
+  eye.add_quads(Material::eye, true);
 }
 
 // The inside of the mouth: a bag from the upper lip's edge to the lower one's.
@@ -269,7 +271,7 @@ void add_cavity(FaceMesh& mesh) {
     }
   }
   bag.set_normals();
-  bag.add_triangles(Material::cavity, true);
+  bag.add_quads(Material::cavity, true);
 }
 
 // A row of teeth on its arch. `edge` and `root`: heights of their edges and of the gum's far end at the middle, mm.
@@ -292,7 +294,7 @@ void add_teeth(FaceMesh& mesh, Vec3 middle, float edge, float root, float half_w
     }
   }
   teeth.set_normals();
-  teeth.add_triangles(Material::teeth, true);
+  teeth.add_quads(Material::teeth, true);
 }
 
 // An ear: an egg-shaped dish beside the head, with a rim (helix) and a hollow (concha).
@@ -328,7 +330,7 @@ void add_ear(const Person& person, Vec3 root, float side, FaceMesh& mesh) {
       if (dot(normal, facing) < 0) ear.point(ring, sector).set_normal(-1.0f * normal);
     }
   }
-  ear.add_triangles(Material::skin, true);
+  ear.add_quads(Material::skin, true);
 }
 
 }  // namespace

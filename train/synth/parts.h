@@ -1,4 +1,4 @@
-// The triangles of a whole face: skin, eyeballs, mouth cavity, teeth and ears, with what shading must know at each
+// The surface of a whole face: skin, eyeballs, mouth cavity, teeth and ears, with what shading must know at each
 // corner.
 #pragma once
 
@@ -41,7 +41,7 @@ struct SurfacePoint {
   void set_colour(Vec3 c) { value[red] = c.x, value[green] = c.y, value[blue] = c.z; }
 };
 
-/// A range of triangles of one material.
+/// A range of quads of one material.
 struct Part {
   Material material;
   bool both_sides;
@@ -52,12 +52,18 @@ struct Part {
 struct FaceMesh {
   std::vector<Vec3> positions;
   std::vector<SurfacePoint> points;
-  std::vector<Triangle> triangles;
+  std::vector<Quad> quads;
   std::vector<Part> parts;
+
+  /// Indices of the corners of triangle t.
+  std::array<uint32_t, 3> corners(uint32_t t) const {
+    const Quad& quad = quads[t / 2];
+    return {quad[0], quad[1 + t % 2], quad[2 + t % 2]};
+  }
 };
 
-/// The skin in triangles of four times the area, without slits: enough to throw shadows. Indices into the grid.
-const std::vector<Triangle>& coarse_skin_triangles();
+/// The skin in quads of four times the area, without slits: enough to throw shadows. Indices into the grid.
+const std::vector<Quad>& coarse_skin();
 
 /// A person: everything that all pictures of one subject share.
 struct Person {

@@ -17,23 +17,32 @@ constexpr float kSmooth = 4;  // mm of depth within a pixel that may still be on
 // Places on the surface, all of one material, that wait until there are enough to be shaded together.
 struct Batch {
   int count = 0;
-  std::array<const Triangle*, kPack> triangle;
+  std::array<uint32_t, kPack> triangle;
   std::array<float, kPack> x, y;    // samples
   std::array<float, kPack> share;   // of the pixel's colour
   std::array<size_t, kPack> pixel;  // index into the picture's planes
 };
 
-// What is seen at the places of a batch: sums of the triangles' corners weighted by barycentric coordinates.
-Shader::Points interpolate(const FaceMesh& mesh, const std::vector<ScreenVertex>& screen, const Batch& batch) {
-  const auto corner = [&](int c) {
-    std::array<const ScreenVertex*, kPack> vertex;
-    for (int k = 0; k < kPack; ++k) vertex[k] = &screen[(*batch.triangle[k])[c]];
-    return Vec3x8{gather([&](int k) { return vertex[k]->x; }), gather([&](int k) { return vertex[k]->y; }),
-                  gather([&](int k) { return vertex[k]->inverse_depth; })};
+// What is seen at the places (x, y) of eight triangles: sums of their corners weighted by barycentric coordinates.
+Shader::Points interpolate(const FaceMesh& mesh, const std::vector<ScreenVertex>& screen,
+                           const std::array<uint32_t, kPack>& triangles, Float8 at_x, Float8 at_y) {
+  std::array<std::array<uint32_t, 3>, kPack> corners;
+  for (int k = 0; k < kPack; ++k) corners[k] = mesh.corners(triangles[k]);
+  const auto corner = [&](int c) {  // x, y and inverse depth
+    const auto two = [&](int k) {
+      Float8 vertices;
+      static_assert(2 * sizeof(ScreenVertex) == sizeof vertices);
+      std::memcpy(&vertices, &screen[corners[k][c]], sizeof(ScreenVertex));
+      std::memcpy(reinterpret_cast<char*>(&vertices) + sizeof(ScreenVertex), &screen[corners[k + 4][c]],
+                  sizeof(ScreenVertex));
+      return vertices;
+    };
+    const auto [x, y, inverse_depth, unused] = transpose_halves(two(0), two(1), two(2), two(3));
+    return Vec3x8{x, y, inverse_depth};
   };
   const Vec3x8 a = corner(0), b = corner(1), c = corner(2);
   const Float8 ab_x = b.x - a.x, ab_y = b.y - a.y, ac_x = c.x - a.x, ac_y = c.y - a.y;
-  const Float8 x = load(batch.x.data()) - a.x, y = load(batch.y.data()) - a.y;
+  const Float8 x = at_x - a.x, y = at_y - a.y;
   const Float8 scale = 1 / (ab_x * ac_y - ab_y * ac_x);
   // A pixel's centre may lie just outside a triangle that one of its samples hits: stay on it.
   const Float8 wb = clamp((x * ac_y - y * ac_x) * scale, 0, 1);
@@ -47,7 +56,7 @@ Shader::Points interpolate(const FaceMesh& mesh, const std::vector<ScreenVertex>
   static_assert(SurfacePoint::field_count == 2 * kPack);
   std::array<Float8, kPack> low, high;  // fields 0 to 7 and 8 to 15, a place after the other
   for (int k = 0; k < kPack; ++k) {
-    const auto [ia, ib, ic] = *batch.triangle[k];
+    const auto [ia, ib, ic] = corners[k];
     const float *va = mesh.points[ia].value.data(), *vb = mesh.points[ib].value.data(),
                 *vc = mesh.points[ic].value.data();
     low[k] = weight_a[k] * load(va) + weight_b[k] * load(vb) + weight_c[k] * load(vc);
@@ -66,25 +75,26 @@ struct PixelSamples {
   Float8 nearest, farthest;  // inverse depth; farthest 0 if a sample sees nothing
   Int8 seen;                 // how many of the samples see something
   Int8 smooth;               // mask: they all see one smooth piece of skin
+  Int8 triangle;             // that the upper left one sees
 };
 PixelSamples samples_of(const VisibilityBuffer& visible, int x, int y, size_t skin_triangles) {
   const float *upper = visible.inverse_depths(kSamples * y) + kSamples * x,
               *lower = visible.inverse_depths(kSamples * y + 1) + kSamples * x;
   const uint32_t *upper_triangles = visible.triangles(kSamples * y) + kSamples * x,
                  *lower_triangles = visible.triangles(kSamples * y + 1) + kSamples * x;
-  const auto left = [](auto p, auto q) { return __builtin_shufflevector(p, q, 0, 2, 4, 6, 8, 10, 12, 14); };
-  const auto right = [](auto p, auto q) { return __builtin_shufflevector(p, q, 1, 3, 5, 7, 9, 11, 13, 15); };
-  const auto skin = [&](const uint32_t* from) {
+  const auto load_triangles = [](const uint32_t* from) {
     Int8 triangles;
     std::memcpy(&triangles, from, sizeof triangles);
-    return triangles < static_cast<int>(skin_triangles);
+    return triangles;
   };
   const Float8 a = load(upper), b = load(upper + kPack), c = load(lower), d = load(lower + kPack);
-  const std::array<Float8, 4> depths = {left(a, b), right(a, b), left(c, d), right(c, d)};
-  const Int8 e = skin(upper_triangles), f = skin(upper_triangles + kPack);
-  const Int8 g = skin(lower_triangles), h = skin(lower_triangles + kPack);
-  const Int8 all_skin = left(e & g, f & h) & right(e & g, f & h);
-  PixelSamples samples{depths[0], depths[0], Int8{}, Int8{}};
+  const std::array<Float8, 4> depths = {evens(a, b), odds(a, b), evens(c, d), odds(c, d)};
+  const Int8 e = load_triangles(upper_triangles), f = load_triangles(upper_triangles + kPack);
+  const Int8 g = load_triangles(lower_triangles), h = load_triangles(lower_triangles + kPack);
+  const int end = static_cast<int>(skin_triangles);
+  const Int8 left = (e < end) & (g < end), right = (f < end) & (h < end);
+  const Int8 all_skin = evens(left, right) & odds(left, right);
+  PixelSamples samples{depths[0], depths[0], Int8{}, Int8{}, evens(e, f)};
   for (const Float8 depth : depths) {
     samples.nearest = select(depth > samples.nearest, depth, samples.nearest);
     samples.farthest = select(depth < samples.farthest, depth, samples.farthest);
@@ -165,12 +175,12 @@ Picture Renderer::render(const Person& person, const Scene& scene, int size, uin
   }
   visible.clear(kSamples * size, kSamples * size);
   for (const Part& part : mesh.parts) {
-    visible.draw(screen, std::span(mesh.triangles).subspan(part.first, part.count), static_cast<uint32_t>(part.first),
+    visible.draw(screen, std::span(mesh.quads).subspan(part.first, part.count), 2 * static_cast<uint32_t>(part.first),
                  part.both_sides);
   }
   const auto part_of = [&](uint32_t triangle) {
     size_t k = 0;
-    while (triangle >= mesh.parts[k].first + mesh.parts[k].count) ++k;
+    while (triangle / 2 >= mesh.parts[k].first + mesh.parts[k].count) ++k;
     return k;
   };
 
@@ -178,11 +188,12 @@ Picture Renderer::render(const Person& person, const Scene& scene, int size, uin
   // places of the same material are shaded together, and each adds its share to its pixel.
   picture.resize(size);
   const Background background(random, size);
-  const Shader shader{&appearance, &furrows, scene.lighting, camera.rotation, {0, 0, 1}};
+  const Shader shader(appearance, furrows, scene.lighting, camera);
   std::array<Batch, kMaterials> batches;
   const auto flush = [&](size_t material) {
     Batch& batch = batches[material];
-    const Vec3x8 colours = shader.shade(Material(material), interpolate(mesh, screen, batch));
+    const Vec3x8 colours = shader.shade(
+        Material(material), interpolate(mesh, screen, batch.triangle, load(batch.x.data()), load(batch.y.data())));
     const std::array<Float8, 3> planes = {colours.x, colours.y, colours.z};
     for (size_t c = 0; c < 3; ++c) {
       std::array<float, kPack> added;
@@ -195,7 +206,7 @@ Picture Renderer::render(const Person& person, const Scene& scene, int size, uin
     const size_t material = static_cast<size_t>(mesh.parts[part].material);
     Batch& batch = batches[material];
     const int k = batch.count++;
-    batch.triangle[k] = &mesh.triangles[triangle];
+    batch.triangle[k] = triangle;
     batch.x[k] = x;
     batch.y[k] = y;
     batch.share[k] = share;
@@ -203,10 +214,21 @@ Picture Renderer::render(const Person& person, const Scene& scene, int size, uin
     if (batch.count == kPack) flush(material);
   };
   constexpr int kCount = kSamples * kSamples;
-  const size_t skin_triangles = mesh.parts[0].count;  // the first part is the skin
+  const size_t skin_triangles = 2 * mesh.parts[0].count;  // the first part is the skin
   for (int y = 0; y < size; ++y) {
     for (int first = 0; first < size; first += kPack) {
       const PixelSamples samples = samples_of(visible, first, y, skin_triangles);
+      constexpr float kMiddle = 0.5f * (kSamples - 1);
+      if (first + kPack <= size && !any(~samples.smooth)) {  // most of the face: no need to wait for others
+        const Vec3x8 colours = shader.shade(
+            Material::skin, interpolate(mesh, screen, std::bit_cast<std::array<uint32_t, kPack>>(samples.triangle),
+                                        kSamples * (static_cast<float>(first) + kLanes) + kMiddle,
+                                        splat(static_cast<float>(kSamples * y) + kMiddle)));
+        store(picture.row(0, y) + first, colours.x);
+        store(picture.row(1, y) + first, colours.y);
+        store(picture.row(2, y) + first, colours.z);
+        continue;
+      }
       Vec3x8 behind{};
       if (any(samples.seen < kCount))
         behind = (to_float(kCount - samples.seen) * (1.0f / kCount)) * background.at(first, y);
@@ -219,9 +241,8 @@ Picture Renderer::render(const Person& person, const Scene& scene, int size, uin
         const int x = first + k;
         const size_t pixel = static_cast<size_t>(y * picture.stride + x);
         if (samples.smooth[k]) {
-          const float middle = 0.5f * (kSamples - 1);
-          add(visible.triangles(kSamples * y)[kSamples * x], 0, static_cast<float>(kSamples * x) + middle,
-              static_cast<float>(kSamples * y) + middle, pixel, 1);
+          add(static_cast<uint32_t>(samples.triangle[k]), 0, static_cast<float>(kSamples * x) + kMiddle,
+              static_cast<float>(kSamples * y) + kMiddle, pixel, 1);
           continue;
         }
         for (int sample = 0; sample < kCount; ++sample) {

@@ -52,7 +52,7 @@ void ShadowMap::draw(const FaceMesh& mesh, const Camera& camera, Vec3 towards_la
     vertices_[i] = {p.x, p.y, p.z};  // of two heights the buffer keeps the greater, as it does with inverse depths
   }
   buffer_.clear(kSize, kSize);
-  buffer_.draw(vertices_, coarse_skin_triangles(), 0, false);
+  buffer_.draw(vertices_, coarse_skin(), 0, false);
 }
 
 Float8 ShadowMap::light_at(Vec3x8 head_points) const {
@@ -66,6 +66,15 @@ Float8 ShadowMap::light_at(Vec3x8 head_points) const {
   const Float8 u = p.x - to_float(i), v = p.y - to_float(j);
   return select(outside, splat(1),
                 lerp(lerp(lit(height.a), lit(height.b), u), lerp(lit(height.c), lit(height.d), u), v));
+}
+
+Shader::Shader(const Appearance& appearance, const FurrowMap& furrows, const Lighting& lighting, const Camera& camera)
+    : appearance(&appearance),
+      furrows(&furrows),
+      lighting(lighting),
+      rotation(camera.rotation),
+      towards_camera{0, 0, 1} {
+  for (size_t k = 0; k < halfway.size(); ++k) halfway[k] = normalized(lighting.lamps[k].direction + towards_camera);
 }
 
 // What light meets: the surface after its texture has been applied.
@@ -191,6 +200,10 @@ Vec3x8 Shader::shade(Material material, const Points& v) const {
                                                   : cavity(v);
   const Vec3x8 n = {dot(s.normal, rotation.rows[0]), dot(s.normal, rotation.rows[1]), dot(s.normal, rotation.rows[2])};
   const Float8 open = max(s.open, 0);
+  // Light goes under the skin and comes out beside its entry, red farther than blue: it wraps around the terminator.
+  const Vec3x8 wrap = s.softness * splat(Vec3{0.45f, 0.22f, 0.15f}),
+               wrap_scale = {1 / ((1 + wrap.x) * (1 + wrap.x)), 1 / ((1 + wrap.y) * (1 + wrap.y)),
+                             1 / ((1 + wrap.z) * (1 + wrap.z))};
   Vec3x8 diffuse = open * lerp(splat(lighting.ground), splat(lighting.sky), 0.5f + 0.5f * n.y);
   Vec3x8 gleam{};
   for (size_t k = 0; k < lighting.lamps.size(); ++k) {
@@ -198,13 +211,9 @@ Vec3x8 Shader::shade(Material material, const Points& v) const {
     if (lamp.colour.y == 0) continue;
     const Float8 cosine = dot(n, lamp.direction);
     const Float8 arriving = (k == 0 ? v[F::lamp] : splat(1)) * (0.35f + 0.65f * min(open, 1));
-    // Light goes under the skin and comes out beside its entry, red farther than blue: it wraps around the terminator.
-    const auto wrapped = [&](float width) {
-      const Float8 w = width * s.softness;
-      return max((cosine + w) / ((1 + w) * (1 + w)), 0);
-    };
-    diffuse = diffuse + arriving * (splat(lamp.colour) * Vec3x8{wrapped(0.45f), wrapped(0.22f), wrapped(0.15f)});
-    Float8 highlight = max(dot(n, normalized(lamp.direction + towards_camera)), 0);
+    const Vec3x8 wrapped = {max(cosine + wrap.x, 0), max(cosine + wrap.y, 0), max(cosine + wrap.z, 0)};
+    diffuse = diffuse + arriving * (splat(lamp.colour) * wrap_scale * wrapped);
+    Float8 highlight = max(dot(n, halfway[k]), 0);
     for (int i = 0; i < s.sharpness; ++i) highlight *= highlight;
     gleam = gleam + (arriving * select(cosine > 0, highlight, Float8{})) * splat(lamp.colour);
   }

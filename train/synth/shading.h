@@ -45,8 +45,11 @@ struct Shader {
   const Appearance* appearance;
   const FurrowMap* furrows;
   Lighting lighting;
-  Mat3 rotation;        ///< head to camera
-  Vec3 towards_camera;  ///< from the face, camera coordinates: taken as the same for all its points
+  Mat3 rotation;                ///< head to camera
+  Vec3 towards_camera;          ///< from the face, camera coordinates: taken as the same for all its points
+  std::array<Vec3, 3> halfway;  ///< between each lamp and the camera, unit length: a mirror there shows the lamp
+
+  Shader(const Appearance& appearance, const FurrowMap& furrows, const Lighting& lighting, const Camera& camera);
 
   /// The fields of eight surface points.
   using Points = std::array<Float8, SurfacePoint::field_count>;
