@@ -22,15 +22,11 @@
 // Limits: plain NHWC maps of the operands' type; C and K multiples of 8 (tf32: 4); fewer than 2^31 elements a map and
 // H, W, P, Q < 2^14; backward data with stride 1; the first convolution with even W and without transform; everything
 // at multiples of 16 bytes. make_tensor_core_conv returns null for other shapes.
-#include <algorithm>
-#include <bit>
 #include <functional>
 
 #include "engine/bfloat16.h"
+#include "kernels/conv/conv_output.h"
 #include "kernels/conv/conv_tensor_core.h"
-#include "kernels/conv/shared_tile.h"
-#include "kernels/cuda/channel_sums.h"
-#include "kernels/cuda/channels.h"
 #include "kernels/cuda/cp_async.h"
 #include "kernels/cuda/divisor.h"
 #include "kernels/cuda/launch.h"
@@ -46,64 +42,16 @@ constexpr int kThreads = 128, kWarpRows = 64, kWarpColumns = 32, kStages = 3;
 constexpr int kStepBytes = 128;
 template <typename T>
 constexpr int kDepth = kStepBytes / static_cast<int>(sizeof(T));
-template <typename T>
-constexpr int kVector = kChunkBytes / static_cast<int>(sizeof(T));
 
 // The tile of D that a block computes.
 template <int kTileRows, int kTileColumns>
-struct TileShape {
-  static constexpr int kRows = kTileRows, kColumns = kTileColumns;
-  static constexpr int kLeftBytes = kRows * kStepBytes, kStageBytes = (kRows + kColumns) * kStepBytes;
+struct TileShape : OutputTile<kTileRows, kTileColumns> {
+  static constexpr int kLeftBytes = kTileRows * kStepBytes, kStageBytes = (kTileRows + kTileColumns) * kStepBytes;
   static constexpr int kSharedBytes = kStages * kStageBytes;
-  static_assert(kRows / kWarpRows * (kColumns / kWarpColumns) * 32 == kThreads);
+  static_assert(kTileRows / kWarpRows * (kTileColumns / kWarpColumns) * 32 == kThreads);
 };
 using PixelTile = TileShape<128, 64>;
 using FilterTile = TileShape<64, 128>;
-
-// ---- 16 bytes of elements ------------------------------------------------------------------------------------------
-
-__device__ __forceinline__ float as_float(uint32_t bits) {
-#ifdef __CUDACC__
-  return __uint_as_float(bits);
-#else
-  return std::bit_cast<float>(bits);
-#endif
-}
-__device__ __forceinline__ uint32_t as_bits(float value) {
-#ifdef __CUDACC__
-  return __float_as_uint(value);
-#else
-  return std::bit_cast<uint32_t>(value);
-#endif
-}
-
-__device__ __forceinline__ Channels<8> unpack(const uint4& v, bfloat16) {
-  constexpr uint32_t kHigh = 0xffff0000;
-  return {{as_float(v.x << 16), as_float(v.x & kHigh), as_float(v.y << 16), as_float(v.y & kHigh), as_float(v.z << 16),
-           as_float(v.z & kHigh), as_float(v.w << 16), as_float(v.w & kHigh)}};
-}
-__device__ __forceinline__ Channels<4> unpack(const uint4& v, float) {
-  return {{as_float(v.x), as_float(v.y), as_float(v.z), as_float(v.w)}};
-}
-__device__ __forceinline__ uint32_t pack_pair(float low, float high) {
-  return bfloat16(low).bits | uint32_t{bfloat16(high).bits} << 16;
-}
-__device__ __forceinline__ uint4 pack(const Channels<8>& c) {
-  return make_uint4(pack_pair(c.v[0], c.v[1]), pack_pair(c.v[2], c.v[3]), pack_pair(c.v[4], c.v[5]),
-                    pack_pair(c.v[6], c.v[7]));
-}
-__device__ __forceinline__ uint4 pack(const Channels<4>& c) {
-  return make_uint4(as_bits(c.v[0]), as_bits(c.v[1]), as_bits(c.v[2]), as_bits(c.v[3]));
-}
-
-template <typename T>
-__device__ __forceinline__ Channels<kVector<T>> load_chunk(const T* address) {
-  return unpack(*reinterpret_cast<const uint4*>(address), T());
-}
-template <typename T>
-__device__ __forceinline__ void store_chunk(T* address, const Channels<kVector<T>>& channels) {
-  *reinterpret_cast<uint4*>(address) = pack(channels);
-}
 
 // ---- Operands in global memory -------------------------------------------------------------------------------------
 
@@ -414,15 +362,6 @@ __device__ __forceinline__ int warp_column() {
   return static_cast<int>(threadIdx.x) / 32 % (Tile::kColumns / kWarpColumns) * kWarpColumns;
 }
 
-// What a block sums over: `count` steps from `first`.
-struct Steps {
-  int first, count;
-};
-__device__ __forceinline__ Steps steps_of_slice(int steps, int steps_per_slice) {
-  const int first = static_cast<int>(blockIdx.z) * steps_per_slice;
-  return {first, steps - first < steps_per_slice ? steps - first : steps_per_slice};
-}
-
 // Leaves the tile of D in shared memory, as kRows x kColumns floats in the places of place_in_tile. `transformed` is
 // the operand, left or right, that the transform, if there is one, is applied to. `look(left tile)` is called once for
 // each step between barriers.
@@ -486,189 +425,44 @@ __device__ __forceinline__ void multiply_tiles(const Left& left, const Right& ri
   __syncthreads();
 }
 
-// Part of the tile of D in shared memory that multiply_tiles has left: kVector<T> elements from `column`.
-template <typename T, typename Tile>
-__device__ __forceinline__ Channels<kVector<T>> load_sums(const char* shared, int row, int column) {
-  constexpr int kRowBytes = Tile::kColumns * 4;
-  if constexpr (sizeof(T) == 4) {
-    return load<4>(reinterpret_cast<const float*>(shared + place_in_tile<kRowBytes>(row, column / 4)));
-  } else {
-    // Half of the lanes read their second chunk first, because 8 lanes' first ones lie in 4 banks of 16 bytes.
-    const bool swapped = column / 32 % 2 == 1;
-    const auto read = [&](bool second) {
-      return load<4>(
-          reinterpret_cast<const float*>(shared + place_in_tile<kRowBytes>(row, column / 4 + (second ? 1 : 0))));
-    };
-    const Channels<4> first = read(swapped), second = read(!swapped);
-    Channels<8> result;
-#pragma unroll
-    for (int i = 0; i < 4; ++i) {
-      result.v[i] = swapped ? second.v[i] : first.v[i];
-      result.v[4 + i] = swapped ? first.v[i] : second.v[i];
-    }
-    return result;
-  }
-}
-
 // ---- What becomes of D: forward and backward data ------------------------------------------------------------------
 
-// out = relu?(D + bias? + addend?), and with z: out = z*scale + shift > 0 ? out : 0. The sums of out and of out * (z or
-// out) over a block's rows go to partial[block of rows][2][columns].
-struct Epilogue {
-  void* out = nullptr;
-  int rows = 0, columns = 0;     // of D and out
-  const void* addend = nullptr;  // may be out
-  const float* bias = nullptr;
-  bool relu = false;
-  const void* z = nullptr;
-  const float *scale = nullptr, *shift = nullptr;
-  double* partial = nullptr;
-};
-
-// Threads share a tile of kRows rows: a thread has one chunk of columns in every kStep-th row.
-template <typename T, int kRows, typename Tile>
-struct Finish {
-  static constexpr int kWidth = kVector<T>, kAcross = Tile::kColumns / kWidth, kStep = kThreads / kAcross;
-  static constexpr int kSumBytes = kStep * 2 * Tile::kColumns * static_cast<int>(sizeof(double));
-
-  // `sums(row, column)` is D from the block's first row and column on; `scratch`: kSumBytes of shared memory.
-  template <typename Sums>
-  __device__ static void run(const Epilogue& e, int first_row, int row_block, int first_column, const Sums& sums,
-                             double* scratch) {
-    const int thread = static_cast<int>(threadIdx.x), group = thread / kAcross, own = thread % kAcross * kWidth;
-    const int column = first_column + own;
-    double total[2][kWidth] = {};
-    if (column < e.columns) {
-      const Channels<kWidth> bias = e.bias ? load_coefficients<kWidth>(e.bias + column) : Channels<kWidth>{};
-      for (int row = group; row < kRows && first_row + row < e.rows; row += kStep) {
-        const int64_t at = int64_t{first_row + row} * e.columns + column;
-        Channels<kWidth> v = sums(row, own);
-        const Channels<kWidth> addend =
-            e.addend ? load_chunk(static_cast<const T*>(e.addend) + at) : Channels<kWidth>{};
-        Channels<kWidth> z{};
-        if (e.z) z = load_chunk(static_cast<const T*>(e.z) + at);
-#pragma unroll
-        for (int i = 0; i < kWidth; ++i) {
-          v.v[i] += bias.v[i];
-          v.v[i] += addend.v[i];
-          if (e.relu) v.v[i] = relu(v.v[i]);
-          if (e.z && !(z.v[i] * e.scale[column + i] + e.shift[column + i] > 0)) v.v[i] = 0;
-          v.v[i] = static_cast<float>(T(v.v[i]));
-        }
-        store_chunk(static_cast<T*>(e.out) + at, v);
-        if (e.partial)
-#pragma unroll
-          for (int i = 0; i < kWidth; ++i) {
-            total[0][i] += v.v[i];
-            total[1][i] += static_cast<double>(v.v[i]) * (e.z ? z.v[i] : v.v[i]);
-          }
-      }
-    }
-    if (!e.partial) return;
-#pragma unroll
-    for (int s = 0; s < 2; ++s)
-#pragma unroll
-      for (int i = 0; i < kWidth; ++i) scratch[(group * 2 + s) * Tile::kColumns + own + i] = total[s][i];
-    __syncthreads();
-    for (int i = thread; i < 2 * Tile::kColumns; i += kThreads) {
-      const int s = i / Tile::kColumns, to = first_column + i % Tile::kColumns;
-      if (to >= e.columns) continue;
-      double sum = 0;
-      for (int g = 0; g < kStep; ++g) sum += scratch[g * 2 * Tile::kColumns + i];
-      e.partial[(int64_t{row_block} * 2 + s) * e.columns + to] = sum;
-    }
-  }
-};
-
-// Where the D of a slice's tile is kept until the slices are added, [kRows][kColumns].
-template <typename Tile>
-__device__ __forceinline__ float* slice_tile(float* slices, int slice, int tile_row, int tile_column) {
-  const int64_t tile = (int64_t{slice} * gridDim.y + tile_column) * gridDim.x + tile_row;
-  return slices + tile * (Tile::kRows * Tile::kColumns);
-}
-
-template <typename Tile>
-__device__ __forceinline__ void store_slice(const char* shared, float* to) {
-  constexpr int kAcross = Tile::kColumns / 4;
-  for (int i = static_cast<int>(threadIdx.x); i < Tile::kRows * kAcross; i += kThreads)
-    store(
-        to + 4 * i,
-        load<4>(reinterpret_cast<const float*>(shared + place_in_tile<Tile::kColumns * 4>(i / kAcross, i % kAcross))));
-}
-
-// Ends forward and backward data: a block's tile is finished, or if the sum is cut, kept.
+// Ends forward and backward data. The block's tile is blockIdx.
 template <typename T>
-__device__ __forceinline__ void finish_or_keep(const Epilogue& epilogue, float* slices, char* shared) {
-  using Tile = PixelTile;
-  using OwnFinish = Finish<T, Tile::kRows, Tile>;
-  constexpr int kTileBytes = Tile::kRows * Tile::kColumns * static_cast<int>(sizeof(float));
-  static_assert(kTileBytes + OwnFinish::kSumBytes <= Tile::kSharedBytes);
-  const int row = static_cast<int>(blockIdx.x), column = static_cast<int>(blockIdx.y);
-  if (slices)
-    store_slice<Tile>(shared, slice_tile<Tile>(slices, static_cast<int>(blockIdx.z), row, column));
-  else
-    OwnFinish::run(
-        epilogue, row * Tile::kRows, row, column * Tile::kColumns,
-        [&](int r, int c) { return load_sums<T, Tile>(shared, r, c); }, reinterpret_cast<double*>(shared + kTileBytes));
+__device__ __forceinline__ void finish_or_keep(const Epilogue& epilogue, const TileGrid& grid, float* slices,
+                                               char* shared) {
+  static_assert(PixelTile::kBytes + Finish<T, PixelTile::kRows, PixelTile, kThreads>::kSumBytes <=
+                PixelTile::kSharedBytes);
+  finish_or_keep<T, PixelTile, kThreads>(epilogue, grid, static_cast<int>(blockIdx.x), static_cast<int>(blockIdx.y),
+                                         static_cast<int>(blockIdx.z), slices, shared);
 }
 
 // D of forward. Grid: tiles of rows, tiles of columns, slices of the sum.
 template <typename T, bool kPicture>
 __global__ void __launch_bounds__(kThreads)
-    conv_fprop_implicit_gemm(const Patches x, const Weights weights, InputTransform transform, int steps,
-                             int steps_per_slice, const Epilogue epilogue, float* slices) {
+    conv_fprop_implicit_gemm(const Patches x, const Weights weights, InputTransform transform, const TileGrid grid,
+                             const Epilogue epilogue, float* slices) {
   SIMT_DYNAMIC_SHARED(char, shared);
   using Tile = PixelTile;
   const PatchRows<T, Tile::kRows, kPicture> left(x, static_cast<int>(blockIdx.x) * Tile::kRows);
   const FilterRows<T, Tile::kColumns> right(weights, static_cast<int>(blockIdx.y) * Tile::kColumns);
-  multiply_tiles<T, Tile, true>(left, right, transform, steps_of_slice(steps, steps_per_slice), shared,
+  multiply_tiles<T, Tile, true>(left, right, transform, steps_of_slice(grid, static_cast<int>(blockIdx.z)), shared,
                                 [](const char*) {});
-  finish_or_keep<T>(epilogue, slices, shared);
+  finish_or_keep<T>(epilogue, grid, slices, shared);
 }
 
 // D of backward data; x is dy.
 template <typename T>
 __global__ void __launch_bounds__(kThreads)
-    conv_dgrad_implicit_gemm(const Patches dy, const Weights weights, int steps, int steps_per_slice,
-                             const Epilogue epilogue, float* slices) {
+    conv_dgrad_implicit_gemm(const Patches dy, const Weights weights, const TileGrid grid, const Epilogue epilogue,
+                             float* slices) {
   SIMT_DYNAMIC_SHARED(char, shared);
   using Tile = PixelTile;
   const PatchRows<T, Tile::kRows, false> left(dy, static_cast<int>(blockIdx.x) * Tile::kRows);
   const TurnedFilters<T, Tile::kColumns> right(weights, static_cast<int>(blockIdx.y) * Tile::kColumns);
-  multiply_tiles<T, Tile, true>(left, right, InputTransform(), steps_of_slice(steps, steps_per_slice), shared,
-                                [](const char*) {});
-  finish_or_keep<T>(epilogue, slices, shared);
-}
-
-// Adds the slices of forward or backward data in order. A block takes kAddedRows rows of a tile. Grid: blocks of rows,
-// tiles of columns.
-constexpr int kAddedRows = 16;
-
-template <typename T>
-__global__ void __launch_bounds__(kThreads) conv_add_slices(const float* slices, int count, const Epilogue epilogue) {
-  using Tile = PixelTile;
-  SIMT_DYNAMIC_SHARED(double, scratch);
-  constexpr int kBlocksPerTile = Tile::kRows / kAddedRows;
-  const int block = static_cast<int>(blockIdx.x), tile_row = block / kBlocksPerTile;
-  const int64_t tile_floats = Tile::kRows * Tile::kColumns, tile_rows = gridDim.x / kBlocksPerTile;
-  const float* const first =
-      slices + (blockIdx.y * tile_rows + tile_row) * tile_floats + block % kBlocksPerTile * kAddedRows * Tile::kColumns;
-  const int64_t step = tile_rows * gridDim.y * tile_floats;
-  const auto add = [&](int row, int column) {
-    Channels<kVector<T>> sum{};
-    for (int i = 0; i < count; ++i) {
-      const float* const from = first + i * step + row * Tile::kColumns + column;
-#pragma unroll
-      for (int j = 0; j < kVector<T>; j += 4) {
-        const Channels<4> part = load<4>(from + j);
-#pragma unroll
-        for (int k = 0; k < 4; ++k) sum.v[j + k] += part.v[k];
-      }
-    }
-    return sum;
-  };
-  Finish<T, kAddedRows, Tile>::run(epilogue, block * kAddedRows, block, static_cast<int>(blockIdx.y) * Tile::kColumns,
-                                   add, scratch);
+  multiply_tiles<T, Tile, true>(left, right, InputTransform(), steps_of_slice(grid, static_cast<int>(blockIdx.z)),
+                                shared, [](const char*) {});
+  finish_or_keep<T>(epilogue, grid, slices, shared);
 }
 
 // ---- Backward weights ----------------------------------------------------------------------------------------------
@@ -677,8 +471,8 @@ __global__ void __launch_bounds__(kThreads) conv_add_slices(const float* slices,
 // elements, slices of the pixels.
 template <typename T, bool kPicture>
 __global__ void __launch_bounds__(kThreads)
-    conv_wgrad_implicit_gemm(const Patches dy, const Patches x, InputTransform transform, int steps,
-                             int steps_per_slice, float* slices, double* partial_bias) {
+    conv_wgrad_implicit_gemm(const Patches dy, const Patches x, InputTransform transform, const TileGrid grid,
+                             float* slices, double* partial_bias) {
   SIMT_DYNAMIC_SHARED(char, shared);
   using Tile = FilterTile;
   const int row = static_cast<int>(blockIdx.x), column = static_cast<int>(blockIdx.y),
@@ -687,7 +481,7 @@ __global__ void __launch_bounds__(kThreads)
   const PatchColumns<T, Tile::kColumns, kPicture> right(x, column * Tile::kColumns);
   const bool sums_bias = partial_bias && column == 0 && thread < Tile::kRows;
   double bias = 0;  // of filter row * kRows + thread
-  multiply_tiles<T, Tile, false>(left, right, transform, steps_of_slice(steps, steps_per_slice), shared,
+  multiply_tiles<T, Tile, false>(left, right, transform, steps_of_slice(grid, static_cast<int>(blockIdx.z)), shared,
                                  [&](const char* tile) {
                                    if (!sums_bias) return;
                                    constexpr int kRowBytes = Tile::kRows * static_cast<int>(sizeof(T));
@@ -696,68 +490,29 @@ __global__ void __launch_bounds__(kThreads)
                                      bias += static_cast<float>(reinterpret_cast<const T*>(chunk)[thread % kVector<T>]);
                                    }
                                  });
-  if (sums_bias) partial_bias[(int64_t{slice} * gridDim.x + row) * Tile::kRows + thread] = bias;
-  store_slice<Tile>(shared, slice_tile<Tile>(slices, slice, row, column));
+  if (sums_bias) partial_bias[(int64_t{slice} * grid.rows + row) * Tile::kRows + thread] = bias;
+  store_slice<Tile, kThreads>(shared, slices + slice_tile<Tile>(grid, slice, row, column));
 }
 
-// How dw lies in D.
-struct WeightGradient {
-  int filters, taps, channels;      // of dw
-  int tap_elements, first_element;  // of a tap in D: from one to the next; the first that dw has
-  int taps_across, pixel_elements;  // a tap of D is a row of taps_across taps of dw, so far apart
-  int tile_rows, tile_columns, slices;
-};
-
-constexpr int kAddThreads = 256;
-
-// dw and, if not null, db from their slices, added in order; one thread an element.
-__global__ void __launch_bounds__(kAddThreads)
-    conv_add_weight_slices(const WeightGradient g, const float* slices, const double* partial_bias, float* dw,
-                           float* db) {
-  using Tile = FilterTile;
-  const int weights = g.filters * g.taps * g.channels;
-  const int element = static_cast<int>(blockIdx.x * kAddThreads + threadIdx.x);
-  double sum = 0;
-  if (element < weights) {
-    const int filter = element / (g.taps * g.channels), tap = element / g.channels % g.taps;
-    const int column = tap / g.taps_across * g.tap_elements + g.first_element + tap % g.taps_across * g.pixel_elements +
-                       element % g.channels;
-    const int64_t tile = int64_t{column / Tile::kColumns} * g.tile_rows + filter / Tile::kRows;
-    const int64_t step = int64_t{g.tile_rows} * g.tile_columns * (Tile::kRows * Tile::kColumns);
-    const float* const from = slices + tile * (Tile::kRows * Tile::kColumns) + filter % Tile::kRows * Tile::kColumns +
-                              column % Tile::kColumns;
-    for (int i = 0; i < g.slices; ++i) sum += from[i * step];
-    dw[element] = static_cast<float>(sum);
-  } else if (db && element - weights < g.filters) {
-    for (int i = 0; i < g.slices; ++i) sum += partial_bias[int64_t{i} * g.tile_rows * Tile::kRows + element - weights];
-    db[element - weights] = static_cast<float>(sum);
-  }
-}
-
-// ---- Weights in another form ---------------------------------------------------------------------------------------
+// ---- The first convolution's weights -------------------------------------------------------------------------------
 
 // What the first convolution reads: [K][7][8 pixels][4 channels], zero where the filter has nothing.
 constexpr int kPictureChannels = 4, kFirstFilter = 7, kFirstPixels = 8;
 constexpr int kFirstTap = kFirstPixels * kPictureChannels;
 
-// KRSC weights rounded to T and, with kPicture, laid out for the first convolution; one thread an element of `packed`.
-template <typename From, typename T, bool kPicture>
-__global__ void __launch_bounds__(kAddThreads) conv_pack_weights(const From* weights, int elements, T* packed) {
-  const int element = static_cast<int>(blockIdx.x * kAddThreads + threadIdx.x);
+// KRSC weights rounded to T and laid out so; one thread an element of `packed`.
+template <typename From, typename T>
+__global__ void __launch_bounds__(kPackThreads)
+    conv_pack_picture_weights(const From* weights, int elements, T* packed) {
+  const int element = static_cast<int>(blockIdx.x * kPackThreads + threadIdx.x);
   if (element >= elements) return;
-  if constexpr (kPicture) {
-    const int c = element % kPictureChannels, s = element / kPictureChannels % kFirstPixels - 1,
-              row = element / kFirstTap;  // k * 7 + r
-    const bool inside = c < 3 && s >= 0;
-    packed[element] = T(inside ? static_cast<float>(weights[(row * kFirstFilter + s) * 3 + c]) : 0.0f);
-  } else {
-    packed[element] = T(static_cast<float>(weights[element]));
-  }
+  const int c = element % kPictureChannels, s = element / kPictureChannels % kFirstPixels - 1,
+            row = element / kFirstTap;  // k * 7 + r
+  const bool inside = c < 3 && s >= 0;
+  packed[element] = T(inside ? static_cast<float>(weights[(row * kFirstFilter + s) * 3 + c]) : 0.0f);
 }
 
 // ---- The operations ------------------------------------------------------------------------------------------------
-
-int parts(int64_t size, int unit) { return static_cast<int>((size + unit - 1) / unit); }
 
 template <typename T>
 constexpr DataType kDataType = sizeof(T) == 2 ? DataType::bfloat16 : DataType::float32;
@@ -797,41 +552,29 @@ class PixelGemm {
         weights_type_(weights),
         rows_(static_cast<int>(to.shape.pixels())),
         columns_(to.shape.c),
-        sums_(sums) {
-    ConvShape seen = s;
-    if (kBackward) seen.padding = 0;
-    patches_ = patches(seen, from.shape, to.shape, picture_);
-    if (kBackward) patches_.padding_h = s.r - 1 - s.padding, patches_.padding_w = s.s - 1 - s.padding;
+        patches_(patches_of(s, from.shape, to.shape, picture_)),
+        grid_(cut_sum(parts(rows_, PixelTile::kRows), parts(columns_, PixelTile::kColumns),
+                      parts(patches_.elements, kDepth<T>), kEnoughTiles, kLeastSteps)),
+        sums_(grid_, columns_, sums) {
     weights_.filters = s.k;
     weights_.taps = picture_ ? s.r : s.r * s.s;
     weights_.channels = picture_ ? kFirstTap : s.c;
     weights_.per_tap = Divisor(s.k);
-    steps_ = parts(patches_.elements, kDepth<T>);
-    // Independent of the GPU, so that every GPU adds in the same order.
-    const int tiles = tile_rows() * tile_columns();
-    const int most = std::clamp(kEnoughTiles / tiles, 1, std::max(1, steps_ / kLeastSteps));
-    steps_per_slice_ = parts(steps_, most);
-    slices_ = parts(steps_, steps_per_slice_);
   }
 
   std::string implementation() const { return implementation_name<T>(); }
-  size_t workspace_bytes() const { return slice_bytes() + (sums_ ? sizeof(double) * 2 * row_blocks() * columns_ : 0); }
+  size_t workspace_bytes() const { return sums_.workspace_bytes(); }
   size_t packed_weight_bytes() const {
-    return picture_ || weights_type_ != kDataType<T> ? sizeof(T) * weights_.filters * weights_.taps * weights_.channels
-                                                     : 0;
+    return picture_ || weights_type_ != kDataType<T> ? sizeof(T) * weight_elements() : 0;
   }
   void pack_weights(const void* weights, void* packed, Stream stream) const {
-    const int elements = weights_.filters * weights_.taps * weights_.channels;
     const auto pack = [&]<typename From>(const From* from) {
-      const auto launch_kernel = [&](const auto& kernel) {
-        launch(kernel, parts(elements, kAddThreads), kAddThreads, 0, stream, from, elements, static_cast<T*>(packed));
-      };
-      if (picture_)
-        launch_kernel(KERNEL(conv_pack_weights<From, T, true>));
-      else
-        launch_kernel(KERNEL(conv_pack_weights<From, T, false>));
+      launch(KERNEL(conv_pack_picture_weights<From, T>), parts(weight_elements(), kPackThreads), kPackThreads, 0,
+             stream, from, weight_elements(), static_cast<T*>(packed));
     };
-    if (weights_type_ == DataType::bfloat16)
+    if (!picture_)
+      round_weights<T>(weights, weight_elements(), packed, stream);
+    else if (weights_type_ == DataType::bfloat16)
       pack(static_cast<const bfloat16*>(weights));
     else
       pack(static_cast<const float*>(weights));
@@ -839,58 +582,52 @@ class PixelGemm {
 
   void run(const char* name, const void* map, const void* weights, const InputTransform& transform, Epilogue epilogue,
            double* sum, double* sum_of_products, void* workspace, Stream stream) const {
-    for (const void* address : {map, weights, static_cast<const void*>(epilogue.out), epilogue.addend, epilogue.z})
-      check(reinterpret_cast<uintptr_t>(address) % kChunkBytes == 0, "{}: the address {} is not a multiple of {} bytes",
-            name, address, kChunkBytes);
+    check_chunks(name, {map, weights, epilogue.out, epilogue.addend, epilogue.z});
     Patches patches = patches_;
     patches.map = map;
     Weights filters = weights_;
     filters.data = weights;
     epilogue.rows = rows_, epilogue.columns = columns_;
-    if (sums_) epilogue.partial = reinterpret_cast<double*>(static_cast<char*>(workspace) + slice_bytes());
-    float* const slices = slices_ > 1 ? static_cast<float*>(workspace) : nullptr;
-    const dim3 grid(tile_rows(), tile_columns(), slices_);
+    epilogue.partial = sums_.partial(workspace);
+    float* const slices = sums_.slices(workspace);
+    const dim3 blocks(grid_.rows, grid_.columns, grid_.slices);
     if constexpr (kBackward) {
-      launch(KERNEL(conv_dgrad_implicit_gemm<T>), grid, kThreads, PixelTile::kSharedBytes, stream, patches, filters,
-             steps_, steps_per_slice_, epilogue, slices);
+      launch(KERNEL(conv_dgrad_implicit_gemm<T>), blocks, kThreads, PixelTile::kSharedBytes, stream, patches, filters,
+             grid_, epilogue, slices);
     } else {
       const auto launch_kernel = [&](const auto& kernel) {
-        launch(kernel, grid, kThreads, PixelTile::kSharedBytes, stream, patches, filters, transform, steps_,
-               steps_per_slice_, epilogue, slices);
+        launch(kernel, blocks, kThreads, PixelTile::kSharedBytes, stream, patches, filters, transform, grid_, epilogue,
+               slices);
       };
       if (picture_)
         launch_kernel(KERNEL(conv_fprop_implicit_gemm<T, true>));
       else
         launch_kernel(KERNEL(conv_fprop_implicit_gemm<T, false>));
     }
-    if (slices_ > 1)
-      launch(KERNEL(conv_add_slices<T>), dim3(row_blocks(), tile_columns()), kThreads,
-             Finish<T, kAddedRows, PixelTile>::kSumBytes, stream, slices, slices_, epilogue);
-    if (sums_)
-      launch(KERNEL(add_partial_sums<2>), dim3(parts(columns_, kPartialColumns), 2),
-             dim3(kPartialColumns, kPartialRows), 0, stream, epilogue.partial, row_blocks(), columns_, sum,
-             sum_of_products, nullptr);
+    sums_.add_up(epilogue, sum, sum_of_products, workspace, stream);
   }
 
  private:
   // Tiles that fill an H100 twice; a slice has at least so many steps that its sums are not most of the traffic.
   static constexpr int kEnoughTiles = 256, kLeastSteps = 4;
-  int tile_rows() const { return parts(rows_, PixelTile::kRows); }
-  int tile_columns() const { return parts(columns_, PixelTile::kColumns); }
-  // Blocks of rows that leave sums.
-  int row_blocks() const { return slices_ > 1 ? tile_rows() * (PixelTile::kRows / kAddedRows) : tile_rows(); }
-  size_t slice_bytes() const {
-    constexpr size_t kTileBytes = sizeof(float) * PixelTile::kRows * PixelTile::kColumns;
-    return slices_ > 1 ? kTileBytes * slices_ * tile_rows() * tile_columns() : 0;
+
+  static Patches patches_of(ConvShape s, const Shape& map, const Shape& grid, bool picture) {
+    if (!kBackward) return patches(s, map, grid, picture);
+    const int padding = s.padding;
+    s.padding = 0;
+    Patches result = patches(s, map, grid, picture);
+    result.padding_h = s.r - 1 - padding, result.padding_w = s.s - 1 - padding;
+    return result;
   }
+  int weight_elements() const { return weights_.filters * weights_.taps * weights_.channels; }
 
   bool picture_;
   DataType weights_type_;
   int rows_, columns_;
-  bool sums_;
   Patches patches_;
   Weights weights_;
-  int steps_ = 0, steps_per_slice_ = 0, slices_ = 0;
+  TileGrid grid_;
+  OutputSums<T, PixelTile> sums_;
 };
 
 template <typename T>
@@ -947,64 +684,41 @@ template <typename T>
 class BackwardWeights final : public ConvBackwardWeights::Operation {
  public:
   explicit BackwardWeights(const ConvBackwardWeights& spec)
-      : spec_(spec), picture_(is_first_convolution(spec.shape, spec.x)) {
-    const ConvShape& s = spec.shape;
-    x_ = patches(s, spec.x.shape, spec.dy.shape, picture_);
-    dy_ = patches(ConvShape(), spec.dy.shape, spec.dy.shape, false);
-    const int tile_rows = parts(s.k, FilterTile::kRows), tile_columns = parts(x_.elements, FilterTile::kColumns);
-    steps_ = parts(x_.pixels, kDepth<T>);
-    // As in PixelGemm.
-    const int most = std::clamp(kEnoughTiles / (tile_rows * tile_columns), 1, std::max(1, steps_ / kLeastSteps));
-    steps_per_slice_ = parts(steps_, most);
-    gradient_ = {s.k,
-                 s.r * s.s,
-                 s.c,
-                 x_.tap_elements,
-                 picture_ ? kPictureChannels : 0,
-                 picture_ ? s.s : 1,
-                 x_.pixel_elements,
-                 tile_rows,
-                 tile_columns,
-                 parts(steps_, steps_per_slice_)};
-  }
+      : spec_(spec),
+        picture_(is_first_convolution(spec.shape, spec.x)),
+        x_(patches(spec.shape, spec.x.shape, spec.dy.shape, picture_)),
+        dy_(patches(ConvShape(), spec.dy.shape, spec.dy.shape, false)),
+        grid_(cut_sum(parts(spec.shape.k, FilterTile::kRows), parts(x_.elements, FilterTile::kColumns),
+                      parts(x_.pixels, kDepth<T>), kEnoughTiles, kLeastSteps)),
+        sums_({spec.shape.k, spec.shape.r * spec.shape.s, spec.shape.c, x_.tap_elements,
+               picture_ ? kPictureChannels : 0, picture_ ? spec.shape.s : 1, x_.pixel_elements},
+              grid_, spec.bias) {}
   std::string implementation() const override { return implementation_name<T>(); }
-  size_t workspace_bytes() const override {
-    constexpr size_t kTileBytes = sizeof(float) * FilterTile::kRows * FilterTile::kColumns;
-    return bias_bytes() + kTileBytes * gradient_.slices * gradient_.tile_rows * gradient_.tile_columns;
-  }
+  size_t workspace_bytes() const override { return sums_.workspace_bytes(); }
   void run(const ConvBackwardWeightsArguments& a, Stream stream) override {
-    for (const void* address : {a.x, a.dy})
-      check(reinterpret_cast<uintptr_t>(address) % kChunkBytes == 0, "{}: the address {} is not a multiple of {} bytes",
-            ConvBackwardWeights::kName, address, kChunkBytes);
+    check_chunks(ConvBackwardWeights::kName, {a.x, a.dy});
     Patches x = x_, dy = dy_;
     x.map = a.x, dy.map = a.dy;
     const InputTransform transform = spec_.input_transform ? a.transform : InputTransform();
-    auto* const partial_bias = spec_.bias ? static_cast<double*>(a.workspace) : nullptr;
-    auto* const slices = reinterpret_cast<float*>(static_cast<char*>(a.workspace) + bias_bytes());
     const auto launch_kernel = [&](const auto& kernel) {
-      launch(kernel, dim3(gradient_.tile_rows, gradient_.tile_columns, gradient_.slices), kThreads,
-             FilterTile::kSharedBytes, stream, dy, x, transform, steps_, steps_per_slice_, slices, partial_bias);
+      launch(kernel, dim3(grid_.rows, grid_.columns, grid_.slices), kThreads, FilterTile::kSharedBytes, stream, dy, x,
+             transform, grid_, sums_.slices(a.workspace), sums_.partial_bias(a.workspace));
     };
     if (picture_)
       launch_kernel(KERNEL(conv_wgrad_implicit_gemm<T, true>));
     else
       launch_kernel(KERNEL(conv_wgrad_implicit_gemm<T, false>));
-    const auto sums = static_cast<int64_t>(spec_.shape.weight_elements()) + (spec_.bias ? spec_.shape.k : 0);
-    launch(KERNEL(conv_add_weight_slices), parts(sums, kAddThreads), kAddThreads, 0, stream, gradient_, slices,
-           partial_bias, a.dw, spec_.bias ? a.db : nullptr);
+    sums_.add_up(a.workspace, a.dw, a.db, stream);
   }
 
  private:
   static constexpr int kEnoughTiles = 512, kLeastSteps = 8;
-  size_t bias_bytes() const {
-    return spec_.bias ? sizeof(double) * gradient_.slices * gradient_.tile_rows * FilterTile::kRows : 0;
-  }
 
   ConvBackwardWeights spec_;
   bool picture_;
   Patches x_, dy_;
-  WeightGradient gradient_{};
-  int steps_ = 0, steps_per_slice_ = 0;
+  TileGrid grid_;
+  WeightSums<FilterTile> sums_;
 };
 
 // ---- Dispatch ------------------------------------------------------------------------------------------------------

@@ -16,6 +16,7 @@
 #ifdef __CUDACC__
 #include <cuda.h>
 #else
+#include "kernels/simt/block.h"
 #include "kernels/simt/tensor_map.h"
 #endif
 
@@ -39,6 +40,17 @@ TensorMap tiled_tensor_map(const void* tensor, std::initializer_list<int64_t> di
 /// are: those pixels that the filter's first tap (r = 0, s = 0) meets. The filter is `filter` x `filter`. Its other
 /// taps are reached by the copy's offsets. Throws Error for what TMA cannot do.
 TensorMap im2col_tensor_map(const void* tensor, const Shape& shape, int filter, int stride, int padding, int pixels);
+
+/// The block's first multiple of 1024 bytes of shared memory from there on.
+__device__ __forceinline__ char* swizzle_aligned(char* shared) {
+  constexpr uint32_t kPatternBytes = 1024;
+#ifdef __CUDACC__
+  const uint32_t address = shared_address(shared);
+#else
+  const uint32_t address = simt::Block::running()->shared_memory().address(shared);
+#endif
+  return shared + (kPatternBytes - address % kPatternBytes) % kPatternBytes;
+}
 
 /// The address of a kernel's parameter `const __grid_constant__ TensorMap map`.
 __device__ __forceinline__ void prefetch_tensor_map(const TensorMap& map) {

@@ -298,9 +298,11 @@ void Block::run_asynchronous_work() {
 }
 
 Warpgroup& Block::warpgroup() {
-  check(threads_.size() % kWarpgroupSize == 0,
-        "a warpgroup's instruction in a block of {} threads, not a multiple of {}", threads_.size(), kWarpgroupSize);
-  return warpgroups_[current_->number / kWarpgroupSize];
+  const auto index = static_cast<size_t>(current_->number / kWarpgroupSize);
+  check(index < warpgroups_.size(),
+        "a warpgroup's instruction by one of the last {} of {} threads, which are no whole warpgroup of {}",
+        threads_.size() % kWarpgroupSize, threads_.size(), kWarpgroupSize);
+  return warpgroups_[index];
 }
 
 void Block::work_for_warp(const std::vector<Thread*>& members) {

@@ -60,7 +60,7 @@ class Block {
   void later(std::function<void()> work);
   /// Whether asynchronous work that could be done now or later is to be done now.
   bool early();
-  /// The warpgroup of the running thread. Throws Error if the block does not consist of whole warpgroups.
+  /// The warpgroup of the running thread. Throws Error if the block's end cuts it short.
   Warpgroup& warpgroup();
   std::set<const void*>& unfenced_mbarriers() { return unfenced_mbarriers_; }
   Thread& thread() { return *current_; }

@@ -382,8 +382,9 @@ TEST(HopperFaults, products_misused_are_reported) {
 
 __global__ void use_warpgroup() { wgmma_fence(); }
 
-TEST(HopperFaults, blocks_without_whole_warpgroups_are_reported) {
-  expect_part(error_of([] { run(KERNEL(use_warpgroup), 1, 96, 0); }), "not a multiple of 128");
+TEST(HopperFaults, warpgroups_that_are_not_whole_are_reported) {
+  expect_part(error_of([] { run(KERNEL(use_warpgroup), 1, 96, 0); }), "the last 96 of 96 threads");
+  expect_part(error_of([] { run(KERNEL(use_warpgroup), 1, 160, 0); }), "the last 32 of 160 threads");
 }
 
 }  // namespace
