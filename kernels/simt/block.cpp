@@ -154,6 +154,7 @@ void Block::work() {
     } else {
       block.handed_over_ = following;
       if (!kDetectsRaces) fibers.idle.push_back(fiber);
+      const Watched watched;  // ThreadSanitizer wants it so when a fiber is destroyed
       fiber->suspend();
     }
   }

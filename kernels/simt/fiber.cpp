@@ -11,15 +11,7 @@
     "the simt device switches between CUDA threads by x86-64 assembly; build with SANDGLASS_SIMT=OFF on this processor"
 #endif
 
-#if defined(__SANITIZE_ADDRESS__)
-#include <sanitizer/asan_interface.h>
-#include <sanitizer/common_interface_defs.h>
-#else
-#define __sanitizer_start_switch_fiber(fake_stack, stack, bytes)
-#define __sanitizer_finish_switch_fiber(fake_stack, stack, bytes)
-#define __asan_unpoison_memory_region(address, bytes)
-#endif
-
+// ThreadSanitizer's header declares what the macros below replace: it comes first.
 #ifdef SANDGLASS_THREAD_SANITIZER
 #include <sanitizer/tsan_interface.h>
 #else
@@ -28,6 +20,15 @@
 #define __tsan_set_fiber_name(fiber, name)
 #define __tsan_get_current_fiber() nullptr
 #define __tsan_switch_to_fiber(fiber, flags)
+#endif
+
+#if defined(__SANITIZE_ADDRESS__)
+#include <sanitizer/asan_interface.h>
+#include <sanitizer/common_interface_defs.h>
+#else
+#define __sanitizer_start_switch_fiber(fake_stack, stack, bytes)
+#define __sanitizer_finish_switch_fiber(fake_stack, stack, bytes)
+#define __asan_unpoison_memory_region(address, bytes)
 #endif
 
 // void sandglass_switch_stack(void** save, void* stack_pointer): pushes the registers that a function must preserve,
