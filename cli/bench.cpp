@@ -1,12 +1,12 @@
 #include <omp.h>
 #include <sys/resource.h>
-#include <oneapi/dnnl/dnnl.hpp>
 
 #include <algorithm>
 #include <chrono>
 #include <nlohmann/json.hpp>
 
 #include "cli/build_info.h"
+#include "cli/library_versions.h"
 #include "cli/network_flags.h"
 #include "engine/error.h"
 #include "engine/file.h"
@@ -109,7 +109,6 @@ int bench(const BenchFlags& flags) {
              1e3 * batch / median_ms);
   if (flags.json.empty()) return 0;
 
-  const dnnl_version_t* onednn = dnnl_version();
   nlohmann::ordered_json json;
   json["mode"] = network_flags.mode;
   json["device"] = name_of(device->kind());
@@ -132,7 +131,14 @@ int bench(const BenchFlags& flags) {
   json["commit"] = *kCommit ? nlohmann::ordered_json(kCommit) : nlohmann::ordered_json();
   json["compiler"] = kCompiler;
   json["build"] = kBuildType;
-  json["onednn"] = fmt::format("{}.{}.{}", onednn->major, onednn->minor, onednn->patch);
+  json["precision"] = name_of(device->precision());
+  json["conv"] = name_of(device->conv_library());
+  const auto version = [&](const char* library, const std::string& text) {
+    json[library] = text.empty() ? nlohmann::ordered_json() : nlohmann::ordered_json(text);
+  };
+  version("onednn", onednn_version());
+  version("cudnn", cudnn_version_or_none());
+  version("cublas", cublas_version_or_none());
   write_file(flags.json, json.dump(2) + "\n");
   return 0;
 }

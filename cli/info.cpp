@@ -1,15 +1,14 @@
 #include <fmt/ranges.h>
 #include <omp.h>
 #include <toml++/impl/version.h>
-#include <zipconf.h>
 #include <CLI/Version.hpp>
-#include <oneapi/dnnl/dnnl.hpp>
 
 #include <cstdlib>
 #include <iostream>
 #include <nlohmann/json.hpp>
 
 #include "cli/build_info.h"
+#include "cli/library_versions.h"
 #include "cli/network_flags.h"
 #include "engine/error.h"
 #include "face/detector.h"
@@ -17,6 +16,9 @@
 #include "model/training_network.h"
 #ifdef SANDGLASS_DLIB
 #include <dlib/revision.h>
+#endif
+#ifdef SANDGLASS_LIBZIP
+#include <zipconf.h>
 #endif
 
 namespace sandglass {
@@ -40,17 +42,28 @@ void print_program() {
   }
 
   fmt::print("\nlibraries\n");
-  const dnnl_version_t* onednn = dnnl_version();
   const auto print = [](const char* library, const std::string& version) {
     fmt::print("  {:<16}{}\n", library, version);
   };
-  print("oneDNN", fmt::format("{}.{}.{}", onednn->major, onednn->minor, onednn->patch));
+  const auto print_or = [&](const char* library, const std::string& version, const char* consequence) {
+    print(library, version.empty() ? fmt::format("left out of this build: {}", consequence) : version);
+  };
+  print_or("oneDNN", onednn_version(), "the cpu device has no convolutions, so no networks");
+  print_or("cuDNN", cudnn_version_or_none(), "no --conv cudnn");
+  print_or("cuBLAS", cublas_version_or_none(), "no --conv cublas");
 #ifdef SANDGLASS_DLIB
   print("dlib", fmt::format("{}.{}", DLIB_MAJOR_VERSION, DLIB_MINOR_VERSION));
 #else
   print("dlib", "left out of this build: faces are not found, landmarks must be given");
 #endif
+#ifdef SANDGLASS_LIBZIP
   print("libzip", LIBZIP_VERSION);
+#else
+  print("libzip", "left out of this build: PyTorch's zip files (.pth) cannot be read");
+#endif
+#ifdef SANDGLASS_NO_LIBJPEG
+  print("libjpeg", "left out of this build: JPEG files are not written");
+#endif
   print("{fmt}", fmt::format("{}.{}.{}", FMT_VERSION / 10000, FMT_VERSION / 100 % 100, FMT_VERSION % 100));
   print("JSON for C++",
         fmt::format("{}.{}.{}", NLOHMANN_JSON_VERSION_MAJOR, NLOHMANN_JSON_VERSION_MINOR, NLOHMANN_JSON_VERSION_PATCH));

@@ -40,6 +40,33 @@ endif()
 # Keeps ptxas's report of each object for scripts/kernel_resources.py.
 list(PREPEND CMAKE_CUDA_COMPILER_LAUNCHER ${PROJECT_SOURCE_DIR}/cmake/keep_ptxas_report.sh)
 
+# cuDNN and cuBLAS, to compare with: beside the toolkit, where the system keeps libraries, or where PyPI's nvidia
+# packages put them, in the Python that is first on the path. Those have the libraries under their versioned names only.
+get_filename_component(toolkit ${CMAKE_CUDA_COMPILER} REALPATH)
+get_filename_component(toolkit ${toolkit}/../.. ABSOLUTE)
+execute_process(COMMAND python3 -c "import sysconfig; print(sysconfig.get_paths()['purelib'])"
+  OUTPUT_VARIABLE site_packages OUTPUT_STRIP_TRAILING_WHITESPACE ERROR_QUIET)
+file(GLOB nvidia_packages ${site_packages}/nvidia/cudnn ${site_packages}/nvidia/cublas ${site_packages}/nvidia/cu[0-9]*)
+set(nvidia_folders ${toolkit} ${toolkit}/targets/x86_64-linux ${nvidia_packages})
+function(find_nvidia_library NAME header library)
+  set(folders ${${NAME}_ROOT} ${nvidia_folders})
+  list(TRANSFORM folders APPEND /lib/lib${library}.so.* OUTPUT_VARIABLE patterns)
+  file(GLOB versioned ${patterns})
+  list(TRANSFORM versioned REPLACE ".*/" "")
+  find_path(${NAME}_INCLUDE ${header} HINTS ${folders} PATH_SUFFIXES include)
+  find_library(${NAME}_LIBRARY NAMES ${library} ${versioned} HINTS ${folders} PATH_SUFFIXES lib lib64)
+  if(${NAME}_INCLUDE AND ${NAME}_LIBRARY)
+    message(STATUS "${NAME}: ${${NAME}_LIBRARY}")
+    add_library(sandglass_${NAME} INTERFACE IMPORTED GLOBAL)
+    target_link_libraries(sandglass_${NAME} INTERFACE ${${NAME}_LIBRARY})
+  else()
+    message(STATUS "Left out: convolutions by ${NAME} (${header} or lib${library}.so not found; name its folder with "
+                   "-D${NAME}_ROOT=...)")
+  endif()
+endfunction()
+find_nvidia_library(CUDNN cudnn.h cudnn)
+find_nvidia_library(CUBLAS cublas_v2.h cublas)
+
 # fmt 9 believes that nvcc cannot do constexpr, and then does not compile. Line numbers serve profilers. A kernel that
 # spills registers or keeps an array in local memory does not build.
 target_compile_options(sandglass_flags INTERFACE

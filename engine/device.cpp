@@ -90,6 +90,25 @@ std::string why_unavailable(DeviceKind kind) {
 #endif
 }
 
+std::string why_unavailable(ConvLibrary library) {
+#ifdef SANDGLASS_CUDNN
+  constexpr bool kCudnn = true;
+#else
+  constexpr bool kCudnn = false;
+#endif
+#ifdef SANDGLASS_CUBLAS
+  constexpr bool kCublas = true;
+#else
+  constexpr bool kCublas = false;
+#endif
+  if (library == ConvLibrary::hand || (library == ConvLibrary::cudnn && kCudnn) ||
+      (library == ConvLibrary::cublas && kCublas))
+    return "";
+  return fmt::format(
+      "this build has no convolutions of {}, which was not found when it was configured; it has hand{}{}",
+      name_of(library), kCudnn ? ", cudnn" : "", kCublas ? ", cublas" : "");
+}
+
 std::vector<DeviceKind> available_devices() {
   std::vector<DeviceKind> devices;
   for (DeviceKind kind : {DeviceKind::cpu, DeviceKind::cuda, DeviceKind::simt})
@@ -110,6 +129,8 @@ std::unique_ptr<Device> open_device(DeviceKind kind, const DeviceOptions& option
   check(kind == DeviceKind::cuda || options.conv == ConvLibrary::hand,
         "device '{}' has no convolutions of {}: only the cuda device lets you choose, '{}' has its own ('hand')",
         name_of(kind), name_of(options.conv), name_of(kind));
+  const std::string no_library = why_unavailable(options.conv);
+  check(no_library.empty(), "{}", no_library);
 #ifdef SANDGLASS_CUDA
   if (kind == DeviceKind::cuda) return open_cuda_device(options);
 #endif

@@ -1,6 +1,8 @@
 #include "engine/pytorch_file.h"
 
+#ifdef SANDGLASS_LIBZIP
 #include <zip.h>
+#endif
 
 #include <algorithm>
 #include <array>
@@ -212,6 +214,8 @@ TensorFile collect_tensors(const Unpickler& values, Ref saved_object, const Stor
 // ---------------------------------------------------------------------------------------------------------------------
 // The zip format
 
+#ifdef SANDGLASS_LIBZIP
+
 /// A zip archive in memory.
 class Archive {
  public:
@@ -295,6 +299,17 @@ TensorFile parse_zip(std::string_view content, const std::string& path) {
   };
   return collect_tensors(values, saved, read_storage, content.size(), path);
 }
+
+#else
+
+TensorFile parse_zip(std::string_view, const std::string& path) {
+  fail(
+      "{}: a zip archive, which this build cannot read: it leaves out libzip (configure with -DSANDGLASS_LIBZIP=ON); "
+      "`sandglass convert` of another build makes safetensors of it",
+      path);
+}
+
+#endif
 
 // ---------------------------------------------------------------------------------------------------------------------
 // The older format, a stream of pickles

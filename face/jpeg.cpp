@@ -3,11 +3,14 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+
+#ifdef SANDGLASS_LIBJPEG
 #include <csetjmp>
 #include <cstdio>  // for jpeglib.h
 #include <cstdlib>
 
 #include <jpeglib.h>
+#endif
 
 #include "engine/error.h"
 
@@ -50,6 +53,8 @@ int tiff_orientation(std::string_view tiff) {
   }
   return 1;
 }
+
+#ifdef SANDGLASS_LIBJPEG
 
 /// libjpeg with the file that it makes. Its error handler must not return, so it jumps back into encode(), which for
 /// that holds no object of its own.
@@ -101,6 +106,8 @@ class JpegEncoder {
   unsigned char* bytes_ = nullptr;
   unsigned long size_ = 0;
 };
+
+#endif
 
 }  // namespace
 
@@ -166,11 +173,17 @@ Image upright(Image image, int orientation) {
   return shown;
 }
 
+#ifdef SANDGLASS_LIBJPEG
 std::string encode_jpeg(const Image& image, int quality) {
   JpegEncoder encoder;
   check(encoder.encode(image, quality), "a picture of {} x {} pixels cannot be written as JPEG: {}", image.width,
         image.height, encoder.message());
   return encoder.file();
 }
+#else
+std::string encode_jpeg(const Image&, int) {
+  fail("this build cannot write JPEG files: it leaves out libjpeg (configure with -DSANDGLASS_LIBJPEG=ON); take .png");
+}
+#endif
 
 }  // namespace sandglass

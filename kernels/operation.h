@@ -74,6 +74,9 @@ void register_function(DeviceKind kind, std::string implementation,
 /// Registers every implementation that this build has; called by make_operation and offers.
 void register_operations();
 
+/// What to add to the message that a device lacks an operation: what this build leaves out of the device, if anything.
+std::string why_lacking(DeviceKind kind);
+
 /// Whether a device offers Spec's operation.
 template <typename Spec>
 bool offers(const Device& device) {
@@ -88,7 +91,7 @@ std::unique_ptr<typename Spec::Operation> make_operation(Device& device, const S
   register_operations();
   const auto found = implementations<Spec>().find(device.kind());
   if (found == implementations<Spec>().end())
-    fail("device '{}' has no operation '{}'", name_of(device.kind()), Spec::kName);
+    fail("device '{}' has no operation '{}'{}", name_of(device.kind()), Spec::kName, why_lacking(device.kind()));
   spec.check();
   if constexpr (requires { spec.maps(); })
     for (const TensorDesc& map : spec.maps())

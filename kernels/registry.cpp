@@ -6,7 +6,9 @@ namespace sandglass {
 
 void register_operations() {
   static const bool once = [] {
+#ifdef SANDGLASS_ONEDNN
     register_conv_cpu();
+#endif
     register_batch_norm_cpu();
     register_residual_cpu();
     register_max_pool_cpu();
@@ -43,6 +45,17 @@ void register_operations() {
     return true;
   }();
   (void)once;
+}
+
+std::string why_lacking(DeviceKind kind) {
+#ifndef SANDGLASS_ONEDNN
+  if (kind == DeviceKind::cpu)
+    return ": this build leaves out oneDNN, which computes convolutions on the cpu; configure with "
+           "-DSANDGLASS_ONEDNN=ON or take --device cuda or simt";
+#else
+  (void)kind;
+#endif
+  return "";
 }
 
 }  // namespace sandglass

@@ -20,6 +20,7 @@
 #include <limits>
 
 #include "kernels/conv/conv.h"
+#include "kernels/conv/conv_library_cuda.h"
 #include "kernels/conv/conv_sm90.h"
 #include "kernels/conv/conv_tensor_core.h"
 #include "kernels/conv/register_tile.h"
@@ -661,18 +662,24 @@ class BackwardWeights final : public ConvBackwardWeights::Operation {
 void SANDGLASS_REGISTER(conv)() {
   implementations<ConvForward>()[kTargetDevice] =
       [](Device& device, const ConvForward& spec) -> std::unique_ptr<ConvForward::Operation> {
+    if (device.conv_library() != ConvLibrary::hand)
+      return make_library_conv(device, spec, library_convs(device.conv_library()));
     if (auto on_hopper = make_sm90_conv(device, spec)) return on_hopper;
     if (auto on_tensor_cores = make_tensor_core_conv(device, spec)) return on_tensor_cores;
     return std::make_unique<Forward>(spec);
   };
   implementations<ConvBackwardData>()[kTargetDevice] =
       [](Device& device, const ConvBackwardData& spec) -> std::unique_ptr<ConvBackwardData::Operation> {
+    if (device.conv_library() != ConvLibrary::hand)
+      return make_library_conv(device, spec, library_convs(device.conv_library()));
     if (auto on_hopper = make_sm90_conv(device, spec)) return on_hopper;
     if (auto on_tensor_cores = make_tensor_core_conv(device, spec)) return on_tensor_cores;
     return std::make_unique<BackwardData>(spec);
   };
   implementations<ConvBackwardWeights>()[kTargetDevice] =
       [](Device& device, const ConvBackwardWeights& spec) -> std::unique_ptr<ConvBackwardWeights::Operation> {
+    if (device.conv_library() != ConvLibrary::hand)
+      return make_library_conv(device, spec, library_convs(device.conv_library()));
     if (auto on_hopper = make_sm90_conv(device, spec)) return on_hopper;
     if (auto on_tensor_cores = make_tensor_core_conv(device, spec)) return on_tensor_cores;
     return std::make_unique<BackwardWeights>(spec);

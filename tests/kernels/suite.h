@@ -30,6 +30,7 @@
 #include "engine/bfloat16.h"
 #include "engine/random.h"
 #include "kernels/operation.h"
+#include "tests/kernels/conv_stand_in.h"
 
 namespace sandglass::test {
 
@@ -264,7 +265,7 @@ template <typename Case, typename... Specs>
 class OperationTest : public testing::TestWithParam<std::tuple<DeviceKind, Case>> {
  protected:
   void SetUp() override {
-    device_ = open_device(std::get<0>(this->GetParam()));
+    device_ = open_device_with(tested_conv_library(), std::get<0>(this->GetParam()));
     std::string missing;
     ((offers<Specs>(*device_) ? void() : void(missing += std::string(" ") + Specs::kName)), ...);
     if (!missing.empty()) GTEST_SKIP() << "device '" << name_of(device_->kind()) << "' does not offer:" << missing;

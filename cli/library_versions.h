@@ -1,0 +1,13 @@
+// Versions of the libraries that compute, for reports.
+#pragma once
+
+#include <string>
+
+namespace sandglass {
+
+/// "2.6.3"; empty if this build leaves the library out.
+std::string onednn_version();
+std::string cudnn_version_or_none();
+std::string cublas_version_or_none();
+
+}  // namespace sandglass
