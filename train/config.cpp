@@ -11,6 +11,7 @@
 
 #include "engine/error.h"
 #include "engine/file.h"
+#include "engine/tensor_file.h"
 #include "face/au_points.h"
 #include "train/manifest.h"
 
@@ -322,6 +323,8 @@ void TrainingConfig::check() const {
   sandglass::check(!aus.empty(), "aus is empty: name at least one Action Unit, for example --set aus=AU06,AU12");
   std::set<std::string> seen;
   for (const std::string& au : aus) sandglass::check(seen.insert(au).second, "aus: '{}' occurs twice", au);
+  // Neither config.toml nor a checkpoint could hold it.
+  sandglass::check(is_utf8(au_points), "au_points: the path {} is not valid UTF-8; rename it", in_quotes(au_points));
   network().check();
 }
 

@@ -7,6 +7,7 @@
 #include <chrono>
 
 #include "engine/error.h"
+#include "engine/tensor_file.h"
 #include "train/landmarks.h"
 
 namespace sandglass {
@@ -78,8 +79,10 @@ Evaluation evaluate(const EvaluationOptions& options, std::ostream& log) {
 
 nlohmann::json to_json(const Evaluation& evaluation, const EvaluationOptions& options) {
   nlohmann::json json = to_json(evaluation.metrics);
-  json["weights"] = options.weights.string();
-  json["data"] = options.manifest.string();
+  // File names may be any bytes, JSON is UTF-8.
+  const auto utf8 = [](const std::string& text) { return is_utf8(text) ? text : in_quotes(text); };
+  json["weights"] = utf8(options.weights.string());
+  json["data"] = utf8(options.manifest.string());
   json["device"] = evaluation.device;
   json["pictures"] = evaluation.pictures;
   json["left_out"] = evaluation.left_out;

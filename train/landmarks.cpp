@@ -46,9 +46,10 @@ bool complete_landmarks(Manifest& manifest, int workers, std::ostream& log) {
       }
     }
   };
-  std::vector<std::thread> threads;
-  for (int i = 0; i < workers; ++i) threads.emplace_back(work);
-  for (std::thread& thread : threads) thread.join();
+  {
+    std::vector<std::jthread> threads;  // joined also if the system refuses one
+    for (int i = 0; i < workers; ++i) threads.emplace_back(work);
+  }
   if (error) std::rethrow_exception(error);
 
   const auto faceless = [](const ManifestRow& row) { return !row.landmarks; };

@@ -46,6 +46,10 @@ TEST_F(ProgramTest, SyntheticFacesTrainEvaluateInfer) {
   const json figures = json::parse(content_of(folder / "eval.json"));
   EXPECT_EQ(figures["pictures"], 12);
   EXPECT_TRUE(figures["aus"]["AU12"].contains("mse"));
+  const std::string odd = path("odd\xff.safetensors");  // a name that JSON cannot hold as it is
+  std::filesystem::copy_file(weights, odd);
+  EXPECT_EQ(run({"eval", "--weights", odd, "--data", manifest, "--json", path("odd.json")}).code, 0);
+  EXPECT_EQ(json::parse(content_of(folder / "odd.json"))["pictures"], 12);
 
   const Finished inferred = run({"infer", "--weights", weights, path("faces"), "--landmarks", manifest, "--json",
                                  path("infer.json"), "--overlay", path("overlay")});

@@ -102,6 +102,14 @@ TEST(Config, ChecksWhatBelongsTogether) {
   EXPECT_NE(error_of([] { parsed("input_size = 100").check(); }).find("100"), std::string::npos);
 }
 
+TEST(Config, RefusesPathsThatItsFilesCannotHold) {
+  TrainingConfig config;
+  config.au_points = "/table\xff.txt";
+  EXPECT_NE(error_of([&] { config.check(); }).find("is not valid UTF-8"), std::string::npos);
+  config.au_points = "/tab\xc3\xa9.txt";
+  EXPECT_NO_THROW(config.check());
+}
+
 TEST(Config, PathsCountFromTheFileOrTheWorkingDirectory) {
   const TemporaryFolder folder;
   write_file(folder / "run.toml", "au_points = \"tables/../points.txt\"\n");
