@@ -22,8 +22,8 @@ constexpr int kMostArrivals = 0x7fff;
 State load(const uint64_t* barrier, const char* what, CallSite site) {
   State state;
   std::memcpy(&state, barrier, sizeof(state));
-  check(state.arrivals >= 1 && state.arrivals <= kMostArrivals,
-        "{} ({}): the mbarrier is not initialised, or was overwritten", what, to_text(site));
+  if (state.arrivals < 1 || state.arrivals > kMostArrivals)
+    fail("{} ({}): the mbarrier is not initialised, or was overwritten", what, to_text(site));
   return state;
 }
 
@@ -66,8 +66,8 @@ void mbarrier_expect(uint64_t* barrier, int bytes, CallSite site) {
 
 void mbarrier_arrive(uint64_t* barrier, CallSite site) {
   State state = load(barrier, "mbarrier.arrive", site);
-  check(state.missing_arrivals > 0, "mbarrier.arrive ({}): all {} arrivals of the phase have been", to_text(site),
-        state.arrivals);
+  if (state.missing_arrivals == 0)
+    fail("mbarrier.arrive ({}): all {} arrivals of the phase have been", to_text(site), state.arrivals);
   --state.missing_arrivals;
   release(phase(barrier, state.parity));
   store(barrier, state);

@@ -48,14 +48,18 @@ void load_operand(uint64_t bits, Major major, int rows, float* values, CallSite 
         "of 1024 bytes), or has a base offset",
         to_text(site), d.start);
   SharedMemory& memory = Block::running()->shared_memory();
-  for (int k = 0; k < kK; ++k)
-    for (int i = 0; i < rows; ++i) {
+  // By chunks of 16 bytes, which the swizzle leaves whole: 8 neighbours along the contiguous index.
+  constexpr int kChunk = 8;
+  const int across = major == Major::k ? kChunk : 1, along = major == Major::k ? 1 : kChunk;
+  for (int k = 0; k < kK; k += across)
+    for (int i = 0; i < rows; i += along) {
       const uint32_t offset = major == Major::k ? i / 8 * d.stride + i % 8 * 128 + k * 2
                                                 : i / 64 * d.leading + i % 64 * 2 + k / 8 * d.stride + k % 8 * 128;
       const uint32_t address = d.start + offset;
-      uint16_t element;
-      std::memcpy(&element, memory.at(address ^ (address >> 7 & 7) << 4, sizeof(element)), sizeof(element));
-      values[k * rows + i] = to_float(element);
+      std::array<uint16_t, kChunk> chunk;
+      std::memcpy(chunk.data(), memory.at(address ^ (address >> 7 & 7) << 4, sizeof(chunk)), sizeof(chunk));
+      for (int j = 0; j < kChunk; ++j)
+        values[major == Major::k ? (k + j) * rows + i : k * rows + i + j] = to_float(chunk[j]);
     }
 }
 
@@ -85,11 +89,11 @@ std::shared_ptr<Warpgroup::Accumulators> Warpgroup::find_accumulators(int lane, 
 
 void Warpgroup::mma(int lane, const Wgmma& operation, CallSite site) {
   const Unwatched unwatched;
-  check(operation.n >= 8 && operation.n <= kMostN && operation.n % 8 == 0, "wgmma ({}): N is {}", to_text(site),
-        operation.n);
+  if (!(operation.n >= 8 && operation.n <= kMostN && operation.n % 8 == 0))
+    fail("wgmma ({}): N is {}", to_text(site), operation.n);
   Lane& self = lanes_[lane];
-  check(self.fenced, "wgmma ({}): no wgmma.fence since the last commit_group orders it behind the lane's registers",
-        to_text(site));
+  if (!self.fenced)
+    fail("wgmma ({}): no wgmma.fence since the last commit_group orders it behind the lane's registers", to_text(site));
   const size_t index = static_cast<size_t>(self.issued++ - finished_);
   std::shared_ptr<Accumulators> known = find_accumulators(lane, operation);
   if (index == queue_.size()) {
@@ -103,12 +107,12 @@ void Warpgroup::mma(int lane, const Wgmma& operation, CallSite site) {
   }
   Operation& op = queue_[index];
   const Wgmma& first = op.shape;
-  check(op.site == site && first.n == operation.n && first.b == operation.b && first.a == operation.a &&
-            first.accumulate == operation.accumulate,
-        "wgmma ({}): another instruction, or other descriptors, than the warpgroup's first lane has here ({})",
-        to_text(site), to_text(op.site));
-  check(!known || known == op.accumulators, "wgmma ({}): other accumulators than the warpgroup's first lane has here",
-        to_text(site));
+  if (!(op.site == site && first.n == operation.n && first.b == operation.b && first.a == operation.a &&
+        first.accumulate == operation.accumulate))
+    fail("wgmma ({}): another instruction, or other descriptors, than the warpgroup's first lane has here ({})",
+         to_text(site), to_text(op.site));
+  if (known && known != op.accumulators)
+    fail("wgmma ({}): other accumulators than the warpgroup's first lane has here", to_text(site));
   if (!known) {
     Accumulators& matrix = *op.accumulators;
     matrix.lanes[lane] = operation.accumulators;
