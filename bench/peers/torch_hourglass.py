@@ -1,11 +1,16 @@
 """The Hourglass heatmap network in PyTorch: the peer that Sandglass is compared with.
 
-usage: python3 bench/peers/torch_hourglass.py [--mode infer|train] [--batch N] [--threads T] [--iterations K]
-Prints one JSON line with the median and least time of a run in milliseconds, for every way PyTorch offers here:
-infer: eager, and torch.jit.freeze + optimize_for_inference; train: eager (forward, loss, backward, RMSprop step).
+usage: python3 bench/peers/torch_hourglass.py [--mode infer|train] [--batch N ...] [--iterations K]
+       [--threads T] | [--device cuda [--precision fp32|tf32|bf16 ...] [--compile]]
+Prints one JSON line for each batch and precision with the median and least time of a run in milliseconds, for every way
+PyTorch offers. On the CPU: eager, and for inference torch.jit.freeze + optimize_for_inference. On a GPU, in channels_last
+with cudnn.benchmark and by the device's clock: eager, the same as a captured CUDA graph, and with --compile torch.compile.
+A training step is forward, loss, backward and RMSprop; bf16 is autocast there, and a bfloat16 network for inference. The
+input is on the device already.
 Parameter names are those of the authors' released checkpoint, so that its weights load.
 """
 import argparse
+import contextlib
 import json
 import statistics
 import time
@@ -79,6 +84,10 @@ class HeatmapNet(nn.Module):
         return self.l0(F.relu(self.bn_end0(self.conv_last0(x))))
 
 
+def statistics_of(times):
+    return {"median_ms": statistics.median(times), "min_ms": min(times)}
+
+
 def measure(run, iterations):
     for _ in range(2):
         run()
@@ -87,24 +96,54 @@ def measure(run, iterations):
         start = time.perf_counter()
         run()
         times.append((time.perf_counter() - start) * 1e3)
-    return {"median_ms": statistics.median(times), "min_ms": min(times)}
+    return statistics_of(times)
 
 
-def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--mode", choices=["infer", "train"], default="infer")
-    parser.add_argument("--batch", type=int, default=1)
-    parser.add_argument("--threads", type=int, default=2, help="PyTorch defaults to one here")
-    parser.add_argument("--iterations", type=int, default=10)
-    parser.add_argument("--width", type=int, default=256)
-    parser.add_argument("--only", choices=["eager", "frozen"], help="infer: one way only")
-    options = parser.parse_args()
-    torch.set_num_threads(options.threads)
-    torch.manual_seed(1)
+def measure_on_gpu(run, iterations):
+    for _ in range(5):
+        run()
+    times = []
+    for _ in range(iterations):
+        start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+        start.record()
+        run()
+        end.record()
+        end.synchronize()
+        times.append(start.elapsed_time(end))
+    return statistics_of(times)
+
+
+def capture(run):
+    """The run as a CUDA graph; warmed up on a stream of its own, as PyTorch asks for."""
+    stream = torch.cuda.Stream()
+    stream.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(stream):
+        for _ in range(3):
+            run()
+    torch.cuda.current_stream().wait_stream(stream)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        run()
+    return graph.replay
+
+
+def train_step(net, x, target, autocast, capturable):
+    optimizer = torch.optim.RMSprop(net.parameters(), lr=1e-4, **({"capturable": True} if capturable else {}))
+
+    def step():
+        optimizer.zero_grad(set_to_none=True)
+        with torch.autocast("cuda", torch.bfloat16, enabled=autocast) if capturable else contextlib.nullcontext():
+            loss = F.mse_loss(net(x).float(), target)
+        loss.backward()
+        optimizer.step()
+
+    return step
+
+
+def on_cpu(options, batch):
     net = HeatmapNet(width=options.width)
-    x = torch.rand(options.batch, 3, 256, 256)
-    result = {"peer": f"PyTorch {torch.__version__}", "mode": options.mode, "batch": options.batch,
-              "threads": torch.get_num_threads()}
+    x = torch.rand(batch, 3, 256, 256)
+    result = {"threads": torch.get_num_threads()}
     if options.mode == "infer":
         net.eval()
         with torch.no_grad():
@@ -114,18 +153,69 @@ def main():
                 frozen = torch.jit.optimize_for_inference(torch.jit.freeze(torch.jit.trace(net, x)))
                 result["frozen"] = measure(lambda: frozen(x), options.iterations)
     else:
-        net.train()
-        target = torch.rand(options.batch, 5, 64, 64)
-        optimizer = torch.optim.RMSprop(net.parameters(), lr=1e-4)
-
-        def step():
-            optimizer.zero_grad(set_to_none=True)
-            loss = F.mse_loss(net(x), target)
-            loss.backward()
-            optimizer.step()
-
+        step = train_step(net.train(), x, torch.rand(batch, 5, 64, 64), False, False)
         result["eager"] = measure(step, options.iterations)
-    print(json.dumps(result), flush=True)
+    return result
+
+
+def on_gpu(options, batch, precision):
+    torch.backends.cudnn.benchmark = True
+    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = precision != "fp32"
+    result = {"gpu": torch.cuda.get_device_name()}
+
+    def make():
+        net = HeatmapNet(width=options.width).cuda().to(memory_format=torch.channels_last)
+        x = torch.rand(batch, 3, 256, 256, device="cuda").to(memory_format=torch.channels_last)
+        if options.mode == "train":
+            return net.train(), x
+        if precision == "bf16":
+            net, x = net.bfloat16(), x.bfloat16()
+        return net.eval(), x
+
+    def run_of(net, x):
+        if options.mode == "infer":
+            return lambda: net(x)
+        return train_step(net, x, torch.rand(batch, 5, 64, 64, device="cuda"), precision == "bf16", True)
+
+    ways = {"eager": lambda: run_of(*make()), "graph": lambda: capture(run_of(*make()))}
+    if options.compile:
+        def compiled():
+            net, x = make()
+            return run_of(torch.compile(net), x)
+        ways["compile"] = lambda: capture(compiled())
+    for way, run in ways.items():
+        try:
+            with torch.set_grad_enabled(options.mode == "train"):
+                result[way] = measure_on_gpu(run(), options.iterations)
+        except RuntimeError as error:  # one way that does not work must not hide the others
+            result[way + "_error"] = str(error).splitlines()[0]
+    return result
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--mode", choices=["infer", "train"], default="infer")
+    parser.add_argument("--batch", type=int, nargs="+", default=[1])
+    parser.add_argument("--threads", type=int, default=2, help="PyTorch defaults to one here")
+    parser.add_argument("--iterations", type=int, default=10)
+    parser.add_argument("--width", type=int, default=256)
+    parser.add_argument("--only", choices=["eager", "frozen"], help="infer on the CPU: one way only")
+    parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
+    parser.add_argument("--precision", choices=["fp32", "tf32", "bf16"], nargs="+", default=["fp32"])
+    parser.add_argument("--compile", action="store_true", help="on a GPU: torch.compile, too")
+    options = parser.parse_args()
+    if options.device == "cpu" and options.precision != ["fp32"]:
+        parser.error("on the CPU there is fp32 only")
+    if options.device == "cuda" and not torch.cuda.is_available():
+        parser.error("this PyTorch sees no GPU")
+    torch.set_num_threads(options.threads)
+    for precision in options.precision:
+        for batch in options.batch:
+            torch.manual_seed(1)
+            result = {"peer": f"PyTorch {torch.__version__}", "mode": options.mode, "device": options.device,
+                      "precision": precision, "batch": batch}
+            result |= on_cpu(options, batch) if options.device == "cpu" else on_gpu(options, batch, precision)
+            print(json.dumps(result), flush=True)
 
 
 if __name__ == "__main__":

@@ -52,6 +52,16 @@ TEST(Devices, errors_name_the_devices_to_choose_from) {
   }
 }
 
+TEST(Devices, a_library_that_the_build_leaves_out_is_named_with_what_there_is) {
+  EXPECT_EQ(why_unavailable(ConvLibrary::hand), "");
+  for (const ConvLibrary library : {ConvLibrary::cudnn, ConvLibrary::cublas}) {
+    const std::string reason = why_unavailable(library);
+    if (reason.empty()) continue;
+    EXPECT_NE(reason.find(name_of(library)), std::string::npos) << reason;
+    EXPECT_NE(reason.find("it has hand"), std::string::npos) << reason;
+  }
+}
+
 class DeviceTest : public testing::TestWithParam<DeviceKind> {
  protected:
   std::unique_ptr<Device> device_ = open_device(GetParam());

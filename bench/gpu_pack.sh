@@ -1,0 +1,31 @@
+#!/usr/bin/env bash
+# Packs the sources and what they need of other libraries, for a GPU machine with nothing but the CUDA toolkit, a C++
+# compiler, CMake and ninja (docs/gpu.md).
+# usage: bench/gpu_pack.sh OUT.tar.gz
+# Run on Debian 12 with googletest, libbenchmark-dev, libfmt-dev, nlohmann-json3-dev, libcli11-dev, libtomlplusplus-dev
+# and libstb-dev. Google Benchmark is packed as Debian's shared library, so the GPU machine must be of this machine's kind.
+set -euo pipefail
+[ $# = 1 ] || { echo "usage: bench/gpu_pack.sh OUT.tar.gz" >&2; exit 2; }
+out=$(realpath -m "$1")
+cd "$(dirname "$0")/.."
+stage=$(mktemp -d)
+trap 'rm -rf "$stage"' EXIT
+tree=$stage/sandglass
+mkdir -p "$tree/third_party/include" "$tree/third_party/lib"
+
+git ls-files -z --cached --others --exclude-standard | xargs -0 cp --parents -t "$tree"
+git describe --always --dirty > "$tree/third_party/COMMIT"
+
+for headers in fmt nlohmann CLI toml++ stb benchmark; do
+  [ -d "/usr/include/$headers" ] || { echo "gpu_pack.sh: no /usr/include/$headers; run scripts/install.sh" >&2; exit 1; }
+  cp -r "/usr/include/$headers" "$tree/third_party/include/"
+done
+[ -f /usr/src/googletest/CMakeLists.txt ] || { echo "gpu_pack.sh: no /usr/src/googletest; apt-get install googletest" >&2; exit 1; }
+cp -r /usr/src/googletest "$tree/third_party/"
+libraries=(/usr/lib/*/libbenchmark.so*)
+[ -e "${libraries[0]}" ] || { echo "gpu_pack.sh: no libbenchmark.so; apt-get install libbenchmark-dev" >&2; exit 1; }
+cp -P "${libraries[@]}" "$tree/third_party/lib/"
+
+mkdir -p "$(dirname "$out")"
+tar -C "$stage" -czf "$out" sandglass
+echo "$out: $(du -h "$out" | cut -f1), commit $(cat "$tree/third_party/COMMIT"); unpack it there and run bench/gpu_run.sh OUT_DIR"
