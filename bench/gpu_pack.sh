@@ -17,7 +17,7 @@ git ls-files -z --cached --others --exclude-standard | xargs -0 cp --parents -t 
 git describe --always --dirty > "$tree/third_party/COMMIT"
 
 for headers in fmt nlohmann CLI toml++ stb benchmark; do
-  [ -d "/usr/include/$headers" ] || { echo "gpu_pack.sh: no /usr/include/$headers; run scripts/install.sh" >&2; exit 1; }
+  [ -d "/usr/include/$headers" ] || { echo "gpu_pack.sh: no /usr/include/$headers; install the packages that this script names at its head" >&2; exit 1; }
   cp -r "/usr/include/$headers" "$tree/third_party/include/"
 done
 [ -f /usr/src/googletest/CMakeLists.txt ] || { echo "gpu_pack.sh: no /usr/src/googletest; apt-get install googletest" >&2; exit 1; }
