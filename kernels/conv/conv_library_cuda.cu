@@ -344,6 +344,37 @@ void check_plain(const char* operation, const char* name, const TensorDesc& map)
         map.shape.c, map.block);
 }
 
+// Makes the convolution and runs it once on zeros: a library loads its kernels when it first needs them, which must not
+// happen while a step is captured.
+std::unique_ptr<BareConv> make_ready(Device& device, const BareConvs& convs, const BareConvSpec& spec) {
+  auto conv = convs.make(device, spec);
+  const auto zeros = [&](size_t bytes) {
+    DeviceMemory memory(device, bytes);
+    device.fill(memory.data(), 0, bytes);
+    return memory;
+  };
+  const size_t operand = bytes_per_element(spec.operands), result = bytes_per_element(spec.result);
+  const ConvShape& s = spec.shape;
+  const auto x = static_cast<size_t>(s.input().elements()), y = static_cast<size_t>(s.output().elements()),
+             w = s.weight_elements();
+  const bool forward = spec.direction == ConvDirection::forward, data = spec.direction == ConvDirection::backward_data;
+  const DeviceMemory a = zeros(operand * (data ? y : x)), b = zeros(operand * (forward || data ? w : y)),
+                     out = zeros(result * (forward ? y
+                                           : data  ? x
+                                                   : w)),
+                     bias = zeros(result * s.k), workspace = zeros(conv->workspace_bytes() + kAlignment);
+  BareConvArguments arguments;
+  arguments.a = a.data();
+  arguments.b = b.data();
+  arguments.result = out.data();
+  arguments.bias = bias.data();
+  arguments.residual = spec.residual ? out.data() : nullptr;
+  arguments.workspace = Pieces::begin(workspace.data());
+  conv->run(arguments, {});
+  device.synchronize();
+  return conv;
+}
+
 class LibraryForward final : public ConvForward::Operation {
  public:
   LibraryForward(Device& device, const ConvForward& spec, const BareConvs& convs) : device_(device), spec_(spec) {
@@ -365,7 +396,7 @@ class LibraryForward final : public ConvForward::Operation {
     Pieces pieces;
     x_.emplace(ConvForward::kName, spec.x, bare_.operands, bare_.shape.c, spec.input_transform, pieces);
     filters_.emplace(spec.shape, bare_.shape, spec.weights, bare_.operands, false);
-    conv_ = convs.make(device, bare_);
+    conv_ = make_ready(device, convs, bare_);
     if (bare_.epilogue) bias_ = pieces.add(bytes_per_element(bare_.result) * bare_.shape.k);
     if (!direct_) result_ = pieces.add(bytes_per_element(bare_.result) * spec.y.shape.pixels() * bare_.shape.k);
     library_workspace_ = pieces.add(conv_->workspace_bytes());
@@ -440,7 +471,7 @@ class LibraryBackwardData final : public ConvBackwardData::Operation {
     Pieces pieces;
     dy_.emplace(ConvBackwardData::kName, spec.dy, bare_.operands, bare_.shape.k, false, pieces);
     filters_.emplace(spec.shape, bare_.shape, spec.weights, bare_.operands, convs.filters_by_channel);
-    conv_ = convs.make(device, bare_);
+    conv_ = make_ready(device, convs, bare_);
     if (!direct_) result_ = pieces.add(bytes_per_element(bare_.result) * spec.dx.shape.pixels() * bare_.shape.c);
     library_workspace_ = pieces.add(conv_->workspace_bytes());
     workspace_bytes_ = pieces.bytes();
@@ -499,7 +530,7 @@ class LibraryBackwardWeights final : public ConvBackwardWeights::Operation {
     Pieces pieces;
     x_.emplace(ConvBackwardWeights::kName, spec.x, bare_.operands, bare_.shape.c, spec.input_transform, pieces);
     dy_.emplace(ConvBackwardWeights::kName, spec.dy, bare_.operands, bare_.shape.k, false, pieces);
-    conv_ = convs.make(device, bare_);
+    conv_ = make_ready(device, convs, bare_);
     if (!direct_) result_ = pieces.add(bytes_per_element(bare_.result) * bare_.shape.weight_elements());
     library_workspace_ = pieces.add(conv_->workspace_bytes());
     if (spec.bias) {
