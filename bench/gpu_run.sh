@@ -6,7 +6,7 @@
 #   --device simt   the same stages on the emulator with tiny shapes, without nvcc: rehearses this script
 #   --build DIR     build there (default: build/gpu, for simt build/rehearsal); what is built already is not built again
 #   --only          some stages: build, tests, sanitizers, network, kernels
-#   --scale         multiplies the time limits (default 1: some 14 minutes in all if each limit is used up on 16 cores)
+#   --scale         multiplies the time limits (default 1)
 # Ends with 1 if a stage failed.
 set -uo pipefail
 usage() { sed -n '2,/^set/{/^set/!s/^# \{0,1\}//p}' "$0" >&2; exit 2; }
