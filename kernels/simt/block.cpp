@@ -76,11 +76,10 @@ void Block::run(const uint3& index) {
   run_threads();
   acquire(&end_);
   running_block = nullptr;
-  if (error_) {
-    // The other threads are never finished: their fibers begin anew. Kernels own nothing that would need unwinding.
-    fibers = {};
-    std::rethrow_exception(std::exchange(error_, nullptr));
-  }
+  // After an error the other threads are never finished: their fibers begin anew. Kernels own nothing that would need
+  // unwinding.
+  if (returned_ < static_cast<int>(threads_.size())) fibers = {};
+  if (error_) std::rethrow_exception(std::exchange(error_, nullptr));
   report_deadlock();
   report_unfinished_work();
   const std::string damage = shared_.find_damage();
