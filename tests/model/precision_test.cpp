@@ -33,7 +33,9 @@ Limits limits_for(Precision precision) {
     case Precision::tf32:
       return {1e-2, 1e-2, 2e-1, 1e-1};
     case Precision::bf16:
-      return {2e-2, 6e-2, 5e-1, 1e-1};
+      // Gradients: ReLUs near zero switch the other way. Measured 0.33 to 0.71, depending on the weights that the cpu
+      // device's processor has trained; gradients that have nothing in common differ by 1.4.
+      return {2e-2, 6e-2, 8e-1, 1e-1};
   }
   fail("no limits for this precision");
 }
