@@ -80,7 +80,9 @@ if [ "$device" = cuda ]; then
       for test in residual_test:*cuda*1x5x7x3* max_pool_test:*cuda* batch_norm_test:*cuda*1x5x7x3* \
                   upsample_test:*cuda*1x5x7x3* loss_test:*cuda* peak_test:*cuda* heatmap_test:*cuda* \
                   conv_test:*cuda*n3_h5_w7*:*cuda*n1_h9_w9* \
-                  conv_tensor_core_test:*cuda*n3_h7_w5*:*cuda*n2_h4_w4_c64*; do
+                  warp_test:*cuda_one_picture* optimizer_test:*cuda_by_hand* \
+                  conv_tensor_core_test:*cuda*n3_h7_w5*:*cuda*n2_h4_w4_c64* \
+                  conv_sm90_test:*cuda*n3_h7_w5*:*cuda*n2_h4_w4*; do
         echo "-- $test"
         compute-sanitizer --tool "$0" --error-exitcode 9 "$1/tests/kernels/kernels_${test%%:*}" "--gtest_filter=${test#*:}"
       done' $tool "$build"
