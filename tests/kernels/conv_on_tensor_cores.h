@@ -6,6 +6,7 @@
 
 #include "kernels/batch_norm/batch_norm.h"
 #include "kernels/conv/conv.h"
+#include "tests/kernels/conv_inputs.h"
 #include "tests/kernels/suite.h"
 
 namespace sandglass::test {
@@ -20,36 +21,6 @@ inline std::string case_text(const testing::TestParamInfo<ConvCase>& info) {
   const ConvCase& c = info.param;
   return fmt::format("{}_{}_{}_padding{}", name_of(c.device), name_of(c.precision), to_string(c.shape),
                      c.shape.padding);
-}
-
-struct ConvInputs {
-  Values x, w, dy, scale, shift, bias, residual, before, z, mask_scale, mask_shift;
-};
-
-// Small enough that every operand is exact in bfloat16 and every sum in float.
-inline ConvInputs integer_inputs(const ConvShape& shape) {
-  const auto inputs = static_cast<size_t>(shape.input().elements()),
-             outputs = static_cast<size_t>(shape.output().elements());
-  const size_t c = shape.c, k = shape.k;
-  return {integers(inputs, -3, 3, 1),    integers(shape.weight_elements(), -3, 3, 2),
-          integers(outputs, -3, 3, 3),   integers(c, -2, 2, 4),
-          integers(c, -3, 3, 5),         integers(k, -50, 50, 6),
-          integers(outputs, -50, 50, 7), integers(inputs, -50, 50, 8),
-          integers(inputs, -9, 9, 9),    integers(c, -3, 3, 10),
-          integers(c, -9, 9, 11)};
-}
-
-inline ConvInputs random_inputs(const ConvShape& shape) {
-  ConvInputs result = integer_inputs(shape);  // keeps z * scale + shift, whose sign decides, exact
-  result.x = uniform(result.x.size(), -1, 2, 12);
-  result.w = uniform(result.w.size(), -0.1, 0.1, 13);
-  result.dy = uniform(result.dy.size(), -1, 1, 14);
-  result.scale = uniform(result.scale.size(), -1, 2, 15);
-  result.shift = uniform(result.shift.size(), -1, 1, 16);
-  result.bias = uniform(result.bias.size(), -1, 1, 17);
-  result.residual = uniform(result.residual.size(), -1, 1, 18);
-  result.before = uniform(result.before.size(), -1, 1, 19);
-  return result;
 }
 
 /// The three directions on the case's device.

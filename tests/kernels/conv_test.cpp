@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "kernels/batch_norm/batch_norm.h"
+#include "tests/kernels/conv_inputs.h"
 #include "tests/kernels/suite.h"
 
 namespace sandglass::test {
@@ -50,36 +51,6 @@ std::vector<ConvCase> cases() {
       {{1, 9, 8, 8, 16, 3, 1, 1, 0}},      //
       {{1, 6, 6, 8, 8, 3, 3, 1, 0}},       //
   };
-}
-
-struct Inputs {
-  Values x, w, dy, scale, shift, bias, residual, before, z, mask_scale, mask_shift;
-};
-
-// Small enough that every sum of products is exact in float.
-Inputs integer_inputs(const ConvShape& shape) {
-  const auto inputs = static_cast<size_t>(shape.input().elements()),
-             outputs = static_cast<size_t>(shape.output().elements());
-  const size_t c = shape.c, k = shape.k;
-  return {integers(inputs, -3, 3, 1),    integers(shape.weight_elements(), -3, 3, 2),
-          integers(outputs, -3, 3, 3),   integers(c, -2, 2, 4),
-          integers(c, -3, 3, 5),         integers(k, -50, 50, 6),
-          integers(outputs, -50, 50, 7), integers(inputs, -50, 50, 8),
-          integers(inputs, -9, 9, 9),    integers(c, -3, 3, 10),
-          integers(c, -9, 9, 11)};
-}
-
-Inputs random_inputs(const ConvShape& shape) {
-  Inputs result = integer_inputs(shape);  // keeps z * scale + shift, whose sign decides, exact
-  result.x = uniform(result.x.size(), -1, 2, 12);
-  result.w = uniform(result.w.size(), -0.1, 0.1, 13);
-  result.dy = uniform(result.dy.size(), -1, 1, 14);
-  result.scale = uniform(result.scale.size(), -1, 2, 15);
-  result.shift = uniform(result.shift.size(), -1, 1, 16);
-  result.bias = uniform(result.bias.size(), -1, 1, 17);
-  result.residual = uniform(result.residual.size(), -1, 1, 18);
-  result.before = uniform(result.before.size(), -1, 1, 19);
-  return result;
 }
 
 // Float sums of thousands of products, and Winograd's transforms, which multiply by fractions that binary numbers
@@ -142,7 +113,7 @@ struct ForwardOptions {
 
 class ConvForwardTest : public OperationTest<ConvCase, ConvForward> {
  protected:
-  void compare_with_reference(const Inputs& in, bool exact) {
+  void compare_with_reference(const ConvInputs& in, bool exact) {
     const ConvShape& shape = test_case().shape;
     const ForwardOptions options[] = {
         {},
@@ -162,8 +133,8 @@ class ConvForwardTest : public OperationTest<ConvCase, ConvForward> {
   }
 
  private:
-  void compare_with_reference(const ConvShape& shape, MapTypes types, const Inputs& in, const ForwardOptions& option,
-                              bool exact) {
+  void compare_with_reference(const ConvShape& shape, MapTypes types, const ConvInputs& in,
+                              const ForwardOptions& option, bool exact) {
     Values expected(in.dy.size());
     reference::Transform transform;
     if (option.transform) transform = {in.scale.data(), in.shift.data(), option.transform_relu};
@@ -216,7 +187,7 @@ INSTANTIATE_TEST_SUITE_P(Devices, ConvForwardTest, on_every_device(cases()), cas
 
 class ConvBackwardDataTest : public OperationTest<ConvCase, ConvBackwardData> {
  protected:
-  void compare_with_reference(const Inputs& in, bool exact) {
+  void compare_with_reference(const ConvInputs& in, bool exact) {
     const ConvShape& shape = test_case().shape;
     for (const MapTypes types : map_types(device(), shape, exact)) {
       SCOPED_TRACE(to_string(types));
@@ -226,7 +197,7 @@ class ConvBackwardDataTest : public OperationTest<ConvCase, ConvBackwardData> {
   }
 
  private:
-  void compare_with_reference(const ConvShape& shape, MapTypes types, const Inputs& in, bool accumulate, bool mask,
+  void compare_with_reference(const ConvShape& shape, MapTypes types, const ConvInputs& in, bool accumulate, bool mask,
                               bool exact) {
     SCOPED_TRACE(fmt::format("accumulate {}, mask {}", accumulate, mask));
     Values expected = accumulate ? in.before : Values(in.before.size(), 0.0), expected_sum(shape.c),
@@ -277,7 +248,7 @@ INSTANTIATE_TEST_SUITE_P(Devices, ConvBackwardDataTest, on_every_device(cases())
 class ConvBackwardWeightsTest : public OperationTest<ConvCase, ConvBackwardWeights> {
  protected:
   enum class Transform { none, scale, scale_relu };
-  void compare_with_reference(const Inputs& in, bool exact) {
+  void compare_with_reference(const ConvInputs& in, bool exact) {
     const ConvShape& shape = test_case().shape;
     for (const MapTypes types : map_types(device(), shape, exact)) {
       SCOPED_TRACE(to_string(types));
@@ -287,7 +258,7 @@ class ConvBackwardWeightsTest : public OperationTest<ConvCase, ConvBackwardWeigh
   }
 
  private:
-  void compare_with_reference(const ConvShape& shape, MapTypes types, const Inputs& in, Transform mode, bool bias,
+  void compare_with_reference(const ConvShape& shape, MapTypes types, const ConvInputs& in, Transform mode, bool bias,
                               bool exact) {
     SCOPED_TRACE(fmt::format("transform {}, bias {}", static_cast<int>(mode), bias));
     const bool relu = mode == Transform::scale_relu;
@@ -350,7 +321,7 @@ using ConvReferenceTest = testing::TestWithParam<ConvShape>;
 // <conv(x, w), dy> = <x, dx> = <w, dw>: convolution is linear in x and in w, and each gradient is the adjoint.
 TEST_P(ConvReferenceTest, gradients_are_adjoint) {
   const ConvShape& shape = GetParam();
-  const Inputs in = random_inputs(shape);
+  const ConvInputs in = random_inputs(shape);
   Values y(in.dy.size()), dx(in.x.size(), 0.0), dw(in.w.size());
   reference::conv_forward(shape, in.x.data(), in.w.data(), {}, nullptr, nullptr, false, y.data());
   reference::conv_backward_data(shape, in.dy.data(), in.w.data(), dx.data());
@@ -363,7 +334,7 @@ TEST_P(ConvReferenceTest, gradients_are_adjoint) {
 // The loss <conv(relu(x * scale + shift), w) + bias, dy> and the gradients that training composes from the operations.
 TEST_P(ConvReferenceTest, gradients_are_those_of_finite_differences) {
   const ConvShape& shape = GetParam();
-  Inputs in = random_inputs(shape);
+  ConvInputs in = random_inputs(shape);
   const reference::Transform transform{in.scale.data(), in.shift.data(), true};
   const auto loss = [&] {
     Values y(in.dy.size());
