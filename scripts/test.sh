@@ -1,10 +1,9 @@
 #!/usr/bin/env bash
 # Builds everything that can be built here and runs all tests.
 # The format check; the optimised build with the devices cpu and simt and all tests on both; the simt build
-# (AddressSanitizer and UndefinedBehaviorSanitizer) of engine, kernels and emulator with their tests on both devices, and of
-# what reads pictures and landmarks; the tsan build (ThreadSanitizer) of the kernels with small tests; the cuda build for
-# sm_80 and sm_90a where nvcc is, with a check that no kernel spills and docs/kernel_resources.md lists them all, and with
-# its tests where a GPU is.
+# (AddressSanitizer and UndefinedBehaviorSanitizer) of engine, kernels and emulator with their tests on both devices; the
+# tsan build (ThreadSanitizer) of the kernels with small tests; the cuda build for sm_80 and sm_90a where nvcc is, with a
+# check that no kernel spills and docs/kernel_resources.md lists them all, and with its tests where a GPU is.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 scripts/install.sh tests
@@ -23,8 +22,6 @@ cmake --preset simt >/dev/null
 folders=(engine kernels simt)
 for folder in "${folders[@]}"; do cmake --build build/simt --target "tests/$folder/all"; done
 for folder in "${folders[@]}"; do ctest --test-dir "build/simt/tests/$folder" --output-on-failure -j2; done
-cmake --build build/simt --target face_test
-ctest --test-dir build/simt/tests/face -L unit --output-on-failure -j2
 
 echo "== races between CUDA threads (ThreadSanitizer)"
 cmake --preset tsan >/dev/null
