@@ -20,12 +20,14 @@
 #include <limits>
 
 #include "kernels/conv/conv.h"
+#include "kernels/conv/conv_gemm.h"
 #include "kernels/conv/conv_library_cuda.h"
 #include "kernels/conv/conv_sm90.h"
 #include "kernels/conv/conv_tensor_core.h"
 #include "kernels/conv/register_tile.h"
 #include "kernels/cuda/channel_sums.h"
 #include "kernels/cuda/channels.h"
+#include "kernels/cuda/dispatch.h"
 #include "kernels/cuda/launch.h"
 #include "kernels/cuda/limits.h"
 #include "kernels/registry.h"
@@ -33,6 +35,7 @@
 namespace sandglass {
 namespace {
 
+constexpr const char* kImplementation = "implicit_gemm_fp32";
 constexpr int kTile = 64, kDepth = 32, kThreads = 64, kSide = 8;
 
 int whole(int size, int unit) { return (size + unit - 1) / unit * unit; }
@@ -212,33 +215,19 @@ __global__ void __launch_bounds__(kPackThreads)
                                               column * int64_t{layout.outer_stride}]);
 }
 
-template <typename Element>
-void pack(const PackedWeights& layout, const void* weights, void* packed, Stream stream) {
-  const int columns = layout.columns();
-  launch(KERNEL(conv_pack_weights<Element>), dim3(layout.rows(), (columns + kPackThreads - 1) / kPackThreads),
-         kPackThreads, 0, stream, layout, columns, static_cast<const Element*>(weights), static_cast<float*>(packed));
-}
-
 void pack(const PackedWeights& layout, DataType type, const void* weights, void* packed, Stream stream) {
-  if (type == DataType::float32)
-    pack<float>(layout, weights, packed, stream);
-  else
-    pack<bfloat16>(layout, weights, packed, stream);
+  const int columns = layout.columns();
+  with_type(type, [&]<typename Element>() {
+    launch(KERNEL(conv_pack_weights<Element>), dim3(layout.rows(), (columns + kPackThreads - 1) / kPackThreads),
+           kPackThreads, 0, stream, layout, columns, static_cast<const Element*>(weights), static_cast<float*>(packed));
+  });
 }
 
 // ---- Forward and backward data -------------------------------------------------------------------------------------
 
-// out = relu?(sum + bias? + addend?), and with z: out = z*scale + shift > 0 ? out : 0.
-// The block's sums of out and of out * (z or out) per channel go to partial[blockIdx.x][2][channels].
-struct Epilogue {
+// The block's sums per channel go to partial[blockIdx.x][2][channels].
+struct MapEpilogue : Epilogue {
   DataType type = DataType::float32;  // of out, addend and z
-  void* out = nullptr;
-  const void* addend = nullptr;  // may be out
-  const float* bias = nullptr;
-  bool relu = false;
-  const void* z = nullptr;
-  const float *scale = nullptr, *shift = nullptr;
-  double* partial = nullptr;
   int pixels = 0, channels = 0;
   int pitch = 0;  // channels of a pixel in memory
 };
@@ -264,7 +253,8 @@ __device__ __forceinline__ void store_some(Element* address, int count, bool vec
 
 // The thread's pixels in four of its channels.
 template <typename Element>
-__device__ __forceinline__ void finish(const Epilogue& e, const RegisterTile& tile, int first, double (&sums)[2][4]) {
+__device__ __forceinline__ void finish(const MapEpilogue& e, const RegisterTile& tile, int first,
+                                       double (&sums)[2][4]) {
   const int pixel = static_cast<int>(blockIdx.x) * kTile + kSide * static_cast<int>(threadIdx.x / kSide);
   const int channel = static_cast<int>(blockIdx.y) * kTile + kSide * static_cast<int>(threadIdx.x % kSide) + first;
   const int count = e.pitch - channel, coefficients = e.channels - channel;
@@ -297,7 +287,7 @@ __device__ __forceinline__ void finish(const Epilogue& e, const RegisterTile& ti
 
 template <bool kBackward>
 __global__ void __launch_bounds__(kThreads)
-    conv_implicit_gemm(Patches patches, const float* weights, int steps, int columns, Epilogue epilogue) {
+    conv_implicit_gemm(Patches patches, const float* weights, int steps, int columns, MapEpilogue epilogue) {
   SIMT_SHARED(Tile, a, [2]);
   SIMT_SHARED(Tile, b, [2]);
   const int thread = static_cast<int>(threadIdx.x);
@@ -397,28 +387,31 @@ void set_transform(const InputTransform& transform, Patches& patches) {
 template <bool kBackward>
 class ImplicitGemm {
  public:
-  ImplicitGemm(const ConvShape& shape, const TensorDesc& map, const TensorDesc& out, bool sums)
-      : patches_(patches(shape, map, out.shape)), out_(out), sums_(sums) {
+  ImplicitGemm(const ConvShape& shape, const TensorDesc& map, const TensorDesc& out, DataType weights, bool sums)
+      : patches_(patches(shape, map, out.shape)), out_(out), weights_type_(weights), sums_(sums) {
+    const char* const name = kBackward ? ConvBackwardData::kName : ConvForward::kName;
+    check_map_limits(name, kBackward ? "dy" : "x", map);
+    check_map_limits(name, kBackward ? "dx" : "y", out);
     const int filter = shape.r * shape.s * shape.c;
     weights_ = kBackward ? PackedWeights{shape.r * shape.s, shape.k, shape.c, map.block, filter, 1, shape.c}
                          : PackedWeights{shape.r * shape.s, shape.c, shape.k, map.block, 1, filter, shape.c};
   }
-  const PackedWeights& weights() const { return weights_; }
+  std::string implementation() const { return kImplementation; }
+  size_t packed_weight_bytes() const { return weights_.elements() * sizeof(float); }
+  void pack_weights(const void* weights, void* packed, Stream stream) const {
+    pack(weights_, weights_type_, weights, packed, stream);
+  }
   size_t workspace_bytes() const { return sums_ ? sizeof(double) * 2 * blocks() * out_.shape.c : 0; }
 
-  void run(const void* map, const InputTransform& transform, const void* weights, Epilogue epilogue, double* sum,
-           double* sum_of_products, void* workspace, Stream stream) const {
-    const char* const name = kBackward ? ConvBackwardData::kName : ConvForward::kName;
+  void run(const char* name, const void* map, const void* weights, const InputTransform& transform,
+           const Epilogue& terms, double* sum, double* sum_of_products, void* workspace, Stream stream) const {
     check_aligned(name, vector_width(patches_.c), {map});
-    check_aligned(name, vector_width(out_.block), {epilogue.out, epilogue.addend, epilogue.z});
+    check_aligned(name, vector_width(out_.block), {terms.out, terms.addend, terms.z});
     Patches patches = patches_;
     patches.map = map;
     set_transform(transform, patches);
-    epilogue.type = out_.type;
+    MapEpilogue epilogue{terms, out_.type, static_cast<int>(out_.shape.pixels()), out_.shape.c, out_.block};
     epilogue.partial = sums_ ? static_cast<double*>(workspace) : nullptr;
-    epilogue.pixels = static_cast<int>(out_.shape.pixels());
-    epilogue.channels = out_.shape.c;
-    epilogue.pitch = out_.block;
     launch(KERNEL(conv_implicit_gemm<kBackward>), dim3(blocks(), weights_.columns() / kTile), kThreads, 0, stream,
            patches, static_cast<const float*>(weights), weights_.rows() / kDepth, weights_.columns(), epilogue);
     if (sums_)
@@ -433,60 +426,12 @@ class ImplicitGemm {
   Patches patches_;
   PackedWeights weights_;
   TensorDesc out_;
+  DataType weights_type_;
   bool sums_;
 };
 
-class Forward final : public ConvForward::Operation {
- public:
-  explicit Forward(const ConvForward& spec) : spec_(spec), gemm_(spec.shape, spec.x, spec.y, spec.statistics) {
-    check_map_limits(ConvForward::kName, "x", spec.x);
-    check_map_limits(ConvForward::kName, "y", spec.y);
-  }
-  std::string implementation() const override { return "implicit_gemm_fp32"; }
-  size_t workspace_bytes() const override { return gemm_.workspace_bytes(); }
-  size_t packed_weight_bytes() const override { return gemm_.weights().elements() * sizeof(float); }
-  void pack_weights(const void* weights, void* packed, Stream stream) override {
-    pack(gemm_.weights(), spec_.weights, weights, packed, stream);
-  }
-  void run(const ConvForwardArguments& a, Stream stream) override {
-    Epilogue epilogue;
-    epilogue.out = a.y;
-    if (spec_.residual) epilogue.addend = a.residual;
-    if (spec_.bias) epilogue.bias = a.bias;
-    epilogue.relu = spec_.relu;
-    gemm_.run(a.x, spec_.input_transform ? a.transform : InputTransform{}, a.weights, epilogue, a.sum, a.sum_squares,
-              a.workspace, stream);
-  }
-
- private:
-  ConvForward spec_;
-  ImplicitGemm<false> gemm_;
-};
-
-class BackwardData final : public ConvBackwardData::Operation {
- public:
-  explicit BackwardData(const ConvBackwardData& spec) : spec_(spec), gemm_(spec.shape, spec.dy, spec.dx, spec.mask) {
-    check_map_limits(ConvBackwardData::kName, "dy", spec.dy);
-    check_map_limits(ConvBackwardData::kName, "dx", spec.dx);
-  }
-  std::string implementation() const override { return "implicit_gemm_fp32"; }
-  size_t workspace_bytes() const override { return gemm_.workspace_bytes(); }
-  size_t packed_weight_bytes() const override { return gemm_.weights().elements() * sizeof(float); }
-  void pack_weights(const void* weights, void* packed, Stream stream) override {
-    pack(gemm_.weights(), spec_.weights, weights, packed, stream);
-  }
-  void run(const ConvBackwardDataArguments& a, Stream stream) override {
-    Epilogue epilogue;
-    epilogue.out = a.dx;
-    if (spec_.accumulate) epilogue.addend = a.dx;
-    if (spec_.mask) epilogue.z = a.z, epilogue.scale = a.scale, epilogue.shift = a.shift;
-    gemm_.run(a.dy, {}, a.weights, epilogue, a.sum, a.sum_z, a.workspace, stream);
-  }
-
- private:
-  ConvBackwardData spec_;
-  ImplicitGemm<true> gemm_;
-};
+using Forward = GemmForward<ImplicitGemm<false>>;
+using BackwardData = GemmBackwardData<ImplicitGemm<true>>;
 
 // ---- Backward weights ----------------------------------------------------------------------------------------------
 
@@ -614,7 +559,7 @@ class BackwardWeights final : public ConvBackwardWeights::Operation {
     check_map_limits(ConvBackwardWeights::kName, "x", spec.x);
     check_map_limits(ConvBackwardWeights::kName, "dy", spec.dy);
   }
-  std::string implementation() const override { return "implicit_gemm_fp32"; }
+  std::string implementation() const override { return kImplementation; }
   size_t workspace_bytes() const override {
     return slices_.count * (sizeof(float) * slices_.rows * slices_.columns + (spec_.bias ? bias_bytes() : 0));
   }
@@ -657,33 +602,27 @@ class BackwardWeights final : public ConvBackwardWeights::Operation {
   Slices slices_;
 };
 
+// ---- Dispatch ------------------------------------------------------------------------------------------------------
+
+// A library, if the device was opened for one; else the first of the hand-written versions that takes the shape.
+template <typename Spec, typename OnCudaCores>
+void register_conv() {
+  implementations<Spec>()[kTargetDevice] = [](Device& device,
+                                              const Spec& spec) -> std::unique_ptr<typename Spec::Operation> {
+    if (device.conv_library() != ConvLibrary::hand)
+      return make_library_conv(device, spec, library_convs(device.conv_library()));
+    if (auto on_hopper = make_sm90_conv(device, spec)) return on_hopper;
+    if (auto on_tensor_cores = make_tensor_core_conv(device, spec)) return on_tensor_cores;
+    return std::make_unique<OnCudaCores>(spec);
+  };
+}
+
 }  // namespace
 
 void SANDGLASS_REGISTER(conv)() {
-  implementations<ConvForward>()[kTargetDevice] =
-      [](Device& device, const ConvForward& spec) -> std::unique_ptr<ConvForward::Operation> {
-    if (device.conv_library() != ConvLibrary::hand)
-      return make_library_conv(device, spec, library_convs(device.conv_library()));
-    if (auto on_hopper = make_sm90_conv(device, spec)) return on_hopper;
-    if (auto on_tensor_cores = make_tensor_core_conv(device, spec)) return on_tensor_cores;
-    return std::make_unique<Forward>(spec);
-  };
-  implementations<ConvBackwardData>()[kTargetDevice] =
-      [](Device& device, const ConvBackwardData& spec) -> std::unique_ptr<ConvBackwardData::Operation> {
-    if (device.conv_library() != ConvLibrary::hand)
-      return make_library_conv(device, spec, library_convs(device.conv_library()));
-    if (auto on_hopper = make_sm90_conv(device, spec)) return on_hopper;
-    if (auto on_tensor_cores = make_tensor_core_conv(device, spec)) return on_tensor_cores;
-    return std::make_unique<BackwardData>(spec);
-  };
-  implementations<ConvBackwardWeights>()[kTargetDevice] =
-      [](Device& device, const ConvBackwardWeights& spec) -> std::unique_ptr<ConvBackwardWeights::Operation> {
-    if (device.conv_library() != ConvLibrary::hand)
-      return make_library_conv(device, spec, library_convs(device.conv_library()));
-    if (auto on_hopper = make_sm90_conv(device, spec)) return on_hopper;
-    if (auto on_tensor_cores = make_tensor_core_conv(device, spec)) return on_tensor_cores;
-    return std::make_unique<BackwardWeights>(spec);
-  };
+  register_conv<ConvForward, Forward>();
+  register_conv<ConvBackwardData, BackwardData>();
+  register_conv<ConvBackwardWeights, BackwardWeights>();
 }
 
 }  // namespace sandglass

@@ -15,8 +15,10 @@
 
 #include <optional>
 
+#include "kernels/conv/conv_gemm.h"
 #include "kernels/cuda/channel_sums.h"
 #include "kernels/cuda/channels.h"
+#include "kernels/cuda/dispatch.h"
 #include "kernels/cuda/divisor.h"
 #include "kernels/cuda/launch.h"
 #include "kernels/cuda/limits.h"
@@ -31,17 +33,6 @@ constexpr size_t kAlignment = 256, kMapAlignment = 16;
 int padded(int channels, DataType type) {
   const int unit = static_cast<int>(kMapAlignment / bytes_per_element(type));
   return (channels + unit - 1) / unit * unit;
-}
-
-// Calls action.operator()<T>() with the elements' type.
-template <typename Action>
-void with_type(DataType type, const Action& action) {
-  type == DataType::bfloat16 ? action.template operator()<bfloat16>() : action.template operator()<float>();
-}
-
-// Libraries, like the kernels here, read 16 bytes at once.
-void check_addresses(const char* operation, std::initializer_list<const void*> addresses) {
-  check_aligned(operation, kMapAlignment, addresses, DataType::uint8);
 }
 
 unsigned blocks_for(int64_t threads) { return static_cast<unsigned>((threads + kThreads - 1) / kThreads); }
@@ -166,7 +157,7 @@ class Operand {
     if (copied_) offset_ = pieces.add(static_cast<size_t>(map.shape.pixels()) * channels * bytes_per_element(type));
   }
   const void* prepare(const void* map, const InputTransform& transform, uint8_t* workspace, Stream stream) const {
-    check_addresses(operation_, {map});
+    check_chunks(operation_, {map});
     if (!copied_) return map;
     const Shape& s = map_.shape;
     make_patches(operation_, s, map_.type, map_.block, transform, s, ConvShape{}, false, map, channels_, type_,
@@ -249,18 +240,11 @@ __global__ void __launch_bounds__(kThreads) conv_bias_gradient(int k, const doub
 
 // ---- Finish --------------------------------------------------------------------------------------------------------
 
-// out = relu?(result + bias? + addend?), and with z: out = z*scale + shift > 0 ? out : 0. Pixels x channels; result has
-// `pitch` channels. The block's sums of out and of out * (z or out) per channel go to partial.
-struct Finish {
+// The epilogue of a library's result. Pixels x channels; result has `pitch` channels. Without out only the sums of
+// result are made, which then has out's type.
+struct Finish : Epilogue {
   const void* result = nullptr;
   int pitch = 0;
-  void* out = nullptr;           // null: only the sums of result, which has out's type
-  const void* addend = nullptr;  // may be out
-  const float* bias = nullptr;
-  bool relu = false;
-  const void* z = nullptr;
-  const float *scale = nullptr, *shift = nullptr;
-  double* partial = nullptr;
 };
 
 template <typename From, typename To, int kWidth>
@@ -301,7 +285,7 @@ class FinishPass {
     sums_ = std::make_unique<ChannelSums<2>>(device, map.shape.pixels(), map.shape.c, width_);
   }
   void run(Finish f, double* sum, double* sum_of_products, Stream stream) const {
-    check_addresses(operation_, {f.out, f.addend, f.z});
+    check_chunks(operation_, {f.out, f.addend, f.z});
     const bool adds_up = sum || sum_of_products;
     if (adds_up) f.partial = sums_->partial();
     with_type(from_, [&]<typename From>() {
@@ -412,7 +396,7 @@ class LibraryForward final : public ConvForward::Operation {
 
   void run(const ConvForwardArguments& a, Stream stream) override {
     uint8_t* const workspace = Pieces::begin(a.workspace);
-    check_addresses(ConvForward::kName, {a.weights, a.y, a.residual});
+    check_chunks(ConvForward::kName, {a.weights, a.y, a.residual});
     BareConvArguments bare;
     bare.a = x_->prepare(a.x, spec_.input_transform ? a.transform : InputTransform(), workspace, stream);
     bare.b = a.weights;
@@ -429,15 +413,7 @@ class LibraryForward final : public ConvForward::Operation {
     }
     conv_->run(bare, stream);
     if (!finish_) return;
-    Finish finish;
-    finish.result = bare.result;
-    finish.pitch = bare_.shape.k;
-    if (!direct_) {
-      finish.out = a.y;
-      if (spec_.bias) finish.bias = a.bias;
-      if (spec_.residual) finish.addend = a.residual;
-      finish.relu = spec_.relu;
-    }
+    const Finish finish{direct_ ? Epilogue() : epilogue_of(spec_, a), bare.result, bare_.shape.k};
     finish_->run(finish, spec_.statistics ? a.sum : nullptr, spec_.statistics ? a.sum_squares : nullptr, stream);
   }
 
@@ -486,7 +462,7 @@ class LibraryBackwardData final : public ConvBackwardData::Operation {
 
   void run(const ConvBackwardDataArguments& a, Stream stream) override {
     uint8_t* const workspace = Pieces::begin(a.workspace);
-    check_addresses(ConvBackwardData::kName, {a.weights, a.dx});
+    check_chunks(ConvBackwardData::kName, {a.weights, a.dx});
     BareConvArguments bare;
     bare.a = dy_->prepare(a.dy, {}, workspace, stream);
     bare.b = a.weights;
@@ -494,12 +470,8 @@ class LibraryBackwardData final : public ConvBackwardData::Operation {
     bare.workspace = workspace + library_workspace_;
     conv_->run(bare, stream);
     if (!finish_) return;
-    Finish finish;
-    finish.result = bare.result;
-    finish.pitch = bare_.shape.c;
-    finish.out = a.dx;
-    if (!direct_ && spec_.accumulate) finish.addend = a.dx;
-    if (spec_.mask) finish.z = a.z, finish.scale = a.scale, finish.shift = a.shift;
+    Finish finish{epilogue_of(spec_, a), bare.result, bare_.shape.c};
+    if (direct_) finish.addend = nullptr;  // the library has added it
     finish_->run(finish, spec_.mask ? a.sum : nullptr, spec_.mask ? a.sum_z : nullptr, stream);
   }
 
@@ -558,10 +530,7 @@ class LibraryBackwardWeights final : public ConvBackwardWeights::Operation {
       });
     if (!spec_.bias) return;
     auto* const sums = reinterpret_cast<double*>(workspace + bias_sums_);
-    Finish finish;
-    finish.result = a.dy;
-    finish.pitch = spec_.dy.block;
-    sums_->run(finish, sums, nullptr, stream);
+    sums_->run({{}, a.dy, spec_.dy.block}, sums, nullptr, stream);
     launch(KERNEL(conv_bias_gradient), blocks_for(spec_.shape.k), kThreads, 0, stream, spec_.shape.k, sums, a.db);
   }
 

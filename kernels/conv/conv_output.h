@@ -6,6 +6,7 @@
 #include <bit>
 
 #include "engine/bfloat16.h"
+#include "kernels/conv/conv_gemm.h"
 #include "kernels/conv/shared_tile.h"
 #include "kernels/cuda/channel_sums.h"
 #include "kernels/cuda/channels.h"
@@ -99,18 +100,10 @@ __device__ __forceinline__ Channels<kVector<T>> load_sums(const char* shared, in
 
 // ---- Forward and backward data -------------------------------------------------------------------------------------
 
-/// What becomes of D in forward and backward data: out = relu?(D + bias? + addend?), and with z:
-/// out = z*scale + shift > 0 ? out : 0. The sums of out and of out * (z or out) over a block's rows go to
+/// What becomes of D in forward and backward data. The sums over a block's rows go to
 /// partial[block of rows][2][columns].
-struct Epilogue {
-  void* out = nullptr;
-  int rows = 0, columns = 0;     // of D and out
-  const void* addend = nullptr;  // may be out
-  const float* bias = nullptr;
-  bool relu = false;
-  const void* z = nullptr;
-  const float *scale = nullptr, *shift = nullptr;
-  double* partial = nullptr;
+struct TileEpilogue : Epilogue {
+  int rows = 0, columns = 0;  // of D and out
 };
 
 /// The threads of a block share kRows rows of a tile: a thread has one chunk of columns in every kStep-th row.
@@ -121,7 +114,7 @@ struct Finish {
 
   /// `sums(row, column)` is D from the block's first row and column on; `scratch`: kSumBytes of shared memory.
   template <typename Sums>
-  __device__ static void run(const Epilogue& e, int first_row, int row_block, int first_column, const Sums& sums,
+  __device__ static void run(const TileEpilogue& e, int first_row, int row_block, int first_column, const Sums& sums,
                              double* scratch) {
     const int thread = static_cast<int>(threadIdx.x), group = thread / kAcross, own = thread % kAcross * kWidth;
     const int column = first_column + own;
@@ -215,7 +208,7 @@ __device__ __forceinline__ void store_slice(const char* shared, float* to) {
 /// Ends a block of forward or backward data, whose tile of D is in shared memory with Finish::kSumBytes behind it: the
 /// tile is finished or, if the sum is cut, kept.
 template <typename T, typename Tile, int kThreads>
-__device__ __forceinline__ void finish_or_keep(const Epilogue& epilogue, const TileGrid& grid, int row, int column,
+__device__ __forceinline__ void finish_or_keep(const TileEpilogue& epilogue, const TileGrid& grid, int row, int column,
                                                int slice, float* slices, char* shared) {
   if (grid.slices > 1)
     store_slice<Tile, kThreads>(shared, slices + slice_tile<Tile>(grid, slice, row, column));
@@ -232,7 +225,7 @@ constexpr int kAddedRows = 16, kAddThreads = 128;
 
 template <typename T, typename Tile>
 __global__ void __launch_bounds__(kAddThreads)
-    conv_add_slices(const float* slices, const TileGrid grid, const Epilogue epilogue) {
+    conv_add_slices(const float* slices, const TileGrid grid, const TileEpilogue epilogue) {
   SIMT_DYNAMIC_SHARED(double, scratch);
   constexpr int kBlocksPerTile = Tile::kRows / kAddedRows;
   const int block = static_cast<int>(blockIdx.x), column = static_cast<int>(blockIdx.y);
@@ -268,7 +261,8 @@ class OutputSums {
   double* partial(void* workspace) const {
     return sums_ ? reinterpret_cast<double*>(static_cast<char*>(workspace) + kept_bytes()) : nullptr;
   }
-  void add_up(const Epilogue& epilogue, double* sum, double* sum_of_products, void* workspace, Stream stream) const {
+  void add_up(const TileEpilogue& epilogue, double* sum, double* sum_of_products, void* workspace,
+              Stream stream) const {
     if (grid_.slices > 1)
       launch(KERNEL(conv_add_slices<T, Tile>), dim3(row_blocks(), grid_.columns), kAddThreads,
              Finish<T, kAddedRows, Tile, kAddThreads>::kSumBytes, stream, slices(workspace), grid_, epilogue);
@@ -348,13 +342,6 @@ class WeightSums {
   TileGrid grid_;
   bool bias_;
 };
-
-/// Throws Error for an address where chunks cannot be read; null is left out.
-inline void check_chunks(const char* operation, std::initializer_list<const void*> addresses) {
-  for (const void* address : addresses)
-    check(reinterpret_cast<uintptr_t>(address) % kChunkBytes == 0, "{}: the address {} is not a multiple of {} bytes",
-          operation, address, kChunkBytes);
-}
 
 // ---- Weights rounded to the operands' type -------------------------------------------------------------------------
 

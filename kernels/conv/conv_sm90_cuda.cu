@@ -28,6 +28,7 @@
 #include "kernels/conv/conv_output.h"
 #include "kernels/conv/conv_sm90.h"
 #include "kernels/cuda/divisor.h"
+#include "kernels/cuda/limits.h"
 #include "kernels/cuda/mma.h"
 #include "kernels/cuda/tensor_map.h"
 #include "kernels/cuda/wgmma.h"
@@ -324,7 +325,7 @@ class TransformedPatches {
 template <int kN, Direction kDirection, bool kTransform>
 __device__ __forceinline__ void multiply_patches(const TensorMap& map, const TensorMap& weights, const Window& window,
                                                  const InputTransform& input, const TileGrid& grid,
-                                                 const Epilogue& epilogue, float* slices) {
+                                                 const TileEpilogue& epilogue, float* slices) {
   SIMT_DYNAMIC_SHARED(char, dynamic);
   SIMT_SHARED(uint64_t, full, [kMostStages]);
   SIMT_SHARED(uint64_t, empty, [kMostStages]);
@@ -379,7 +380,7 @@ __device__ __forceinline__ void multiply_patches(const TensorMap& map, const Ten
 template <int kN, bool kTransform>
 __global__ void __launch_bounds__(kThreads, kBlocksPerMultiprocessor)
     conv_fprop_wgmma(const __grid_constant__ TensorMap x, const __grid_constant__ TensorMap weights,
-                     const Window window, const InputTransform input, const TileGrid grid, const Epilogue epilogue,
+                     const Window window, const InputTransform input, const TileGrid grid, const TileEpilogue epilogue,
                      float* slices) {
 #if SANDGLASS_SM90A
   multiply_patches<kN, Direction::forward, kTransform>(x, weights, window, input, grid, epilogue, slices);
@@ -389,7 +390,7 @@ __global__ void __launch_bounds__(kThreads, kBlocksPerMultiprocessor)
 template <int kN>
 __global__ void __launch_bounds__(kThreads, kBlocksPerMultiprocessor)
     conv_dgrad_wgmma(const __grid_constant__ TensorMap dy, const __grid_constant__ TensorMap weights,
-                     const Window window, const TileGrid grid, const Epilogue epilogue, float* slices) {
+                     const Window window, const TileGrid grid, const TileEpilogue epilogue, float* slices) {
 #if SANDGLASS_SM90A
   multiply_patches<kN, Direction::backward, false>(dy, weights, window, InputTransform(), grid, epilogue, slices);
 #endif
@@ -553,6 +554,7 @@ class PixelGemm {
         grid_(cut_sum(parts(rows_, kRows), parts(columns_, kN), steps_of(window_), kEnoughTiles, kLeastSteps)),
         sums_(grid_, columns_, sums) {}
 
+  std::string implementation() const { return kImplementation; }
   size_t workspace_bytes() const { return sums_.workspace_bytes(); }
   size_t packed_weight_bytes() const {
     return weights_type_ != DataType::bfloat16 ? sizeof(bfloat16) * shape_.weight_elements() : 0;
@@ -561,14 +563,14 @@ class PixelGemm {
     round_weights<bfloat16>(weights, static_cast<int>(shape_.weight_elements()), packed, stream);
   }
 
-  void run(const char* name, const void* map, const void* weights, const InputTransform& transform, Epilogue epilogue,
-           double* sum, double* sum_of_products, void* workspace, Stream stream) const {
-    check_chunks(name, {map, weights, epilogue.out, epilogue.addend, epilogue.z});
+  void run(const char* name, const void* map, const void* weights, const InputTransform& transform,
+           const Epilogue& terms, double* sum, double* sum_of_products, void* workspace, Stream stream) const {
+    check_chunks(name, {map, weights, terms.out, terms.addend, terms.z});
     const ConvShape& s = shape_;
     const TensorMap patches = im2col_tensor_map(map, map_, s.r, s.stride, s.padding, kRows);
     const TensorMap filters =
         tiled_tensor_map(weights, {s.c, s.r * s.s, s.k}, {kSide, 1, kDirection == Direction::forward ? kN : kSide});
-    epilogue.rows = rows_, epilogue.columns = columns_;
+    TileEpilogue epilogue{terms, rows_, columns_};
     epilogue.partial = sums_.partial(workspace);
     const dim3 blocks(grid_.rows * grid_.columns, grid_.slices);
     constexpr int kBytes = kAlignment + kMemoryBytes<kN>;
@@ -600,54 +602,9 @@ class PixelGemm {
 };
 
 template <int kN>
-class Forward final : public ConvForward::Operation {
- public:
-  explicit Forward(const ConvForward& spec)
-      : spec_(spec), gemm_(spec.shape, spec.x, spec.y, spec.weights, spec.statistics) {}
-  std::string implementation() const override { return kImplementation; }
-  size_t workspace_bytes() const override { return gemm_.workspace_bytes(); }
-  size_t packed_weight_bytes() const override { return gemm_.packed_weight_bytes(); }
-  void pack_weights(const void* weights, void* packed, Stream stream) override {
-    gemm_.pack_weights(weights, packed, stream);
-  }
-  void run(const ConvForwardArguments& a, Stream stream) override {
-    Epilogue epilogue;
-    epilogue.out = a.y;
-    if (spec_.residual) epilogue.addend = a.residual;
-    if (spec_.bias) epilogue.bias = a.bias;
-    epilogue.relu = spec_.relu;
-    gemm_.run(ConvForward::kName, a.x, a.weights, spec_.input_transform ? a.transform : InputTransform(), epilogue,
-              a.sum, a.sum_squares, a.workspace, stream);
-  }
-
- private:
-  ConvForward spec_;
-  PixelGemm<kN, Direction::forward> gemm_;
-};
-
+using Forward = GemmForward<PixelGemm<kN, Direction::forward>>;
 template <int kN>
-class BackwardData final : public ConvBackwardData::Operation {
- public:
-  explicit BackwardData(const ConvBackwardData& spec)
-      : spec_(spec), gemm_(spec.shape, spec.dy, spec.dx, spec.weights, spec.mask) {}
-  std::string implementation() const override { return kImplementation; }
-  size_t workspace_bytes() const override { return gemm_.workspace_bytes(); }
-  size_t packed_weight_bytes() const override { return gemm_.packed_weight_bytes(); }
-  void pack_weights(const void* weights, void* packed, Stream stream) override {
-    gemm_.pack_weights(weights, packed, stream);
-  }
-  void run(const ConvBackwardDataArguments& a, Stream stream) override {
-    Epilogue epilogue;
-    epilogue.out = a.dx;
-    if (spec_.accumulate) epilogue.addend = a.dx;
-    if (spec_.mask) epilogue.z = a.z, epilogue.scale = a.scale, epilogue.shift = a.shift;
-    gemm_.run(ConvBackwardData::kName, a.dy, a.weights, {}, epilogue, a.sum, a.sum_z, a.workspace, stream);
-  }
-
- private:
-  ConvBackwardData spec_;
-  PixelGemm<kN, Direction::backward> gemm_;
-};
+using BackwardData = GemmBackwardData<PixelGemm<kN, Direction::backward>>;
 
 template <int kN>
 class BackwardWeights final : public ConvBackwardWeights::Operation {

@@ -28,6 +28,7 @@
 #include "kernels/conv/conv_output.h"
 #include "kernels/conv/conv_tensor_core.h"
 #include "kernels/cuda/cp_async.h"
+#include "kernels/cuda/dispatch.h"
 #include "kernels/cuda/divisor.h"
 #include "kernels/cuda/launch.h"
 #include "kernels/cuda/limits.h"
@@ -429,7 +430,7 @@ __device__ __forceinline__ void multiply_tiles(const Left& left, const Right& ri
 
 // Ends forward and backward data. The block's tile is blockIdx.
 template <typename T>
-__device__ __forceinline__ void finish_or_keep(const Epilogue& epilogue, const TileGrid& grid, float* slices,
+__device__ __forceinline__ void finish_or_keep(const TileEpilogue& epilogue, const TileGrid& grid, float* slices,
                                                char* shared) {
   static_assert(PixelTile::kBytes + Finish<T, PixelTile::kRows, PixelTile, kThreads>::kSumBytes <=
                 PixelTile::kSharedBytes);
@@ -441,7 +442,7 @@ __device__ __forceinline__ void finish_or_keep(const Epilogue& epilogue, const T
 template <typename T, bool kPicture>
 __global__ void __launch_bounds__(kThreads)
     conv_fprop_implicit_gemm(const Patches x, const Weights weights, InputTransform transform, const TileGrid grid,
-                             const Epilogue epilogue, float* slices) {
+                             const TileEpilogue epilogue, float* slices) {
   SIMT_DYNAMIC_SHARED(char, shared);
   using Tile = PixelTile;
   const PatchRows<T, Tile::kRows, kPicture> left(x, static_cast<int>(blockIdx.x) * Tile::kRows);
@@ -454,7 +455,7 @@ __global__ void __launch_bounds__(kThreads)
 // D of backward data; x is dy.
 template <typename T>
 __global__ void __launch_bounds__(kThreads)
-    conv_dgrad_implicit_gemm(const Patches dy, const Weights weights, const TileGrid grid, const Epilogue epilogue,
+    conv_dgrad_implicit_gemm(const Patches dy, const Weights weights, const TileGrid grid, const TileEpilogue epilogue,
                              float* slices) {
   SIMT_DYNAMIC_SHARED(char, shared);
   using Tile = PixelTile;
@@ -568,26 +569,21 @@ class PixelGemm {
     return picture_ || weights_type_ != kDataType<T> ? sizeof(T) * weight_elements() : 0;
   }
   void pack_weights(const void* weights, void* packed, Stream stream) const {
-    const auto pack = [&]<typename From>(const From* from) {
+    if (!picture_) return round_weights<T>(weights, weight_elements(), packed, stream);
+    with_type(weights_type_, [&]<typename From>() {
       launch(KERNEL(conv_pack_picture_weights<From, T>), parts(weight_elements(), kPackThreads), kPackThreads, 0,
-             stream, from, weight_elements(), static_cast<T*>(packed));
-    };
-    if (!picture_)
-      round_weights<T>(weights, weight_elements(), packed, stream);
-    else if (weights_type_ == DataType::bfloat16)
-      pack(static_cast<const bfloat16*>(weights));
-    else
-      pack(static_cast<const float*>(weights));
+             stream, static_cast<const From*>(weights), weight_elements(), static_cast<T*>(packed));
+    });
   }
 
-  void run(const char* name, const void* map, const void* weights, const InputTransform& transform, Epilogue epilogue,
-           double* sum, double* sum_of_products, void* workspace, Stream stream) const {
-    check_chunks(name, {map, weights, epilogue.out, epilogue.addend, epilogue.z});
+  void run(const char* name, const void* map, const void* weights, const InputTransform& transform,
+           const Epilogue& terms, double* sum, double* sum_of_products, void* workspace, Stream stream) const {
+    check_chunks(name, {map, weights, terms.out, terms.addend, terms.z});
     Patches patches = patches_;
     patches.map = map;
     Weights filters = weights_;
     filters.data = weights;
-    epilogue.rows = rows_, epilogue.columns = columns_;
+    TileEpilogue epilogue{terms, rows_, columns_};
     epilogue.partial = sums_.partial(workspace);
     float* const slices = sums_.slices(workspace);
     const dim3 blocks(grid_.rows, grid_.columns, grid_.slices);
@@ -631,54 +627,9 @@ class PixelGemm {
 };
 
 template <typename T>
-class Forward final : public ConvForward::Operation {
- public:
-  explicit Forward(const ConvForward& spec)
-      : spec_(spec), gemm_(spec.shape, spec.x, spec.y, spec.weights, spec.statistics) {}
-  std::string implementation() const override { return gemm_.implementation(); }
-  size_t workspace_bytes() const override { return gemm_.workspace_bytes(); }
-  size_t packed_weight_bytes() const override { return gemm_.packed_weight_bytes(); }
-  void pack_weights(const void* weights, void* packed, Stream stream) override {
-    gemm_.pack_weights(weights, packed, stream);
-  }
-  void run(const ConvForwardArguments& a, Stream stream) override {
-    Epilogue epilogue;
-    epilogue.out = a.y;
-    if (spec_.residual) epilogue.addend = a.residual;
-    if (spec_.bias) epilogue.bias = a.bias;
-    epilogue.relu = spec_.relu;
-    gemm_.run(ConvForward::kName, a.x, a.weights, spec_.input_transform ? a.transform : InputTransform(), epilogue,
-              a.sum, a.sum_squares, a.workspace, stream);
-  }
-
- private:
-  ConvForward spec_;
-  PixelGemm<T, false> gemm_;
-};
-
+using Forward = GemmForward<PixelGemm<T, false>>;
 template <typename T>
-class BackwardData final : public ConvBackwardData::Operation {
- public:
-  explicit BackwardData(const ConvBackwardData& spec)
-      : spec_(spec), gemm_(spec.shape, spec.dy, spec.dx, spec.weights, spec.mask) {}
-  std::string implementation() const override { return gemm_.implementation(); }
-  size_t workspace_bytes() const override { return gemm_.workspace_bytes(); }
-  size_t packed_weight_bytes() const override { return gemm_.packed_weight_bytes(); }
-  void pack_weights(const void* weights, void* packed, Stream stream) override {
-    gemm_.pack_weights(weights, packed, stream);
-  }
-  void run(const ConvBackwardDataArguments& a, Stream stream) override {
-    Epilogue epilogue;
-    epilogue.out = a.dx;
-    if (spec_.accumulate) epilogue.addend = a.dx;
-    if (spec_.mask) epilogue.z = a.z, epilogue.scale = a.scale, epilogue.shift = a.shift;
-    gemm_.run(ConvBackwardData::kName, a.dy, a.weights, {}, epilogue, a.sum, a.sum_z, a.workspace, stream);
-  }
-
- private:
-  ConvBackwardData spec_;
-  PixelGemm<T, true> gemm_;
-};
+using BackwardData = GemmBackwardData<PixelGemm<T, true>>;
 
 template <typename T>
 class BackwardWeights final : public ConvBackwardWeights::Operation {

@@ -1,4 +1,4 @@
-// Chooses the instance of a kernel that fits a feature map.
+// Chooses the instance of a kernel that fits a feature map or weights.
 #pragma once
 
 #include "engine/bfloat16.h"
@@ -7,6 +7,13 @@
 
 namespace sandglass {
 inline namespace SANDGLASS_TARGET {
+
+/// Calls launch_instance.operator()<T>() with the elements' type, float or bfloat16.
+template <typename LaunchInstance>
+void with_type(DataType type, const LaunchInstance& launch_instance) {
+  type == DataType::bfloat16 ? launch_instance.template operator()<bfloat16>()
+                             : launch_instance.template operator()<float>();
+}
 
 /// Calls launch_instance.operator()<T, kWidth>() with the elements' type and the channels that a thread moves at once
 /// (vector_width).

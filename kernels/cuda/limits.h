@@ -30,7 +30,12 @@ inline void check_aligned(const char* operation, int width, std::initializer_lis
   const size_t bytes = bytes_per_element(type) * static_cast<size_t>(width);
   for (const void* address : addresses)
     check(reinterpret_cast<uintptr_t>(address) % bytes == 0,
-          "{}: the address {} of a feature map is not a multiple of {} bytes", operation, address, bytes);
+          "{}: the address {} is not a multiple of {} bytes", operation, address, bytes);
+}
+
+/// The same for 16 bytes of whatever is there.
+inline void check_chunks(const char* operation, std::initializer_list<const void*> addresses) {
+  check_aligned(operation, 16, addresses, DataType::uint8);
 }
 
 }  // namespace SANDGLASS_TARGET
