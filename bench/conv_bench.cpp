@@ -153,21 +153,36 @@ double transformed(const Data& x, const Data* scale, const Data* shift, int64_t 
   return std::max(0.0, x[element] * (*scale)[c] + (*shift)[c]);
 }
 
-// Memory, weights and workspace of an operation.
+// A direction's operation with its arguments, workspace and packed weights.
 template <typename Spec>
-struct Prepared {
-  Prepared(Device& device, const Spec& spec) : operation(make_operation(device, spec)) {
-    workspace = DeviceMemory(device, operation->workspace_bytes());
+class OperationProblem : public Problem {
+ public:
+  std::string implementation() const override { return operation_->implementation(); }
+  void run(Stream stream) override { operation_->run(a_, stream); }
+
+ protected:
+  OperationProblem(Device& device, const Spec& spec)
+      : s_(spec.shape),
+        spec_(spec),
+        operation_(make_operation(device, spec)),
+        workspace_(device, operation_->workspace_bytes()) {
+    a_.workspace = workspace_.data();
   }
   const void* pack(Device& device, const Data& weights) {
-    const size_t bytes = operation->packed_weight_bytes();
+    const size_t bytes = operation_->packed_weight_bytes();
     if (bytes == 0) return weights.data();
-    packed = DeviceMemory(device, bytes);
-    operation->pack_weights(weights.data(), packed.data(), {});
-    return packed.data();
+    packed_ = DeviceMemory(device, bytes);
+    operation_->pack_weights(weights.data(), packed_.data(), {});
+    return packed_.data();
   }
-  std::unique_ptr<typename Spec::Operation> operation;
-  DeviceMemory workspace, packed;
+
+  ConvShape s_;
+  Spec spec_;
+  typename Spec::Arguments a_;
+
+ private:
+  std::unique_ptr<typename Spec::Operation> operation_;
+  DeviceMemory workspace_, packed_;
 };
 
 TensorDesc weights_desc(Device& device, const ConvShape& s) {
@@ -182,30 +197,25 @@ TensorDesc output_desc(Device& device, const ConvShape& s) {
   return s.k == 5 ? device.heatmaps(s.output()) : device.activation(s.output());
 }
 
-class Forward final : public Problem {
+class Forward final : public OperationProblem<ConvForward> {
  public:
   Forward(Device& device, const ConvShape& s, bool step)
-      : s_(s),
-        spec_(make_spec(device, s, step)),
+      : OperationProblem(device, make_spec(device, s, step)),
         x_(device, spec_.x, -1, 1, 1),
         w_(device, weights_desc(device, s), -0.1f, 0.1f, 2),
         scale_(device, array(s.c), 0.5f, 1.5f, 3),
         shift_(device, array(s.c), -0.5f, 0.5f, 4),
         y_(device, spec_.y),
-        sums_(device, 2 * sizeof(double) * s.k),
-        prepared_(device, spec_) {
+        sums_(device, 2 * sizeof(double) * s.k) {
     a_.x = x_.data();
-    a_.weights = prepared_.pack(device, w_);
+    a_.weights = pack(device, w_);
     a_.y = y_.data();
     if (spec_.input_transform) a_.transform = {scale_.f32(), shift_.f32(), true};
     if (spec_.statistics) {
       a_.sum = reinterpret_cast<double*>(sums_.data());
       a_.sum_squares = a_.sum + s.k;
     }
-    a_.workspace = prepared_.workspace.data();
   }
-  std::string implementation() const override { return prepared_.operation->implementation(); }
-  void run(Stream stream) override { prepared_.operation->run(a_, stream); }
   Result& result() override { return y_; }
   double terms() const override { return double(s_.r) * s_.s * s_.c; }
   double expected(int64_t element) const override {
@@ -238,30 +248,24 @@ class Forward final : public Problem {
     spec.weights = weights_desc(device, s).type;
     return spec;
   }
-  ConvShape s_;
-  ConvForward spec_;
   Data x_, w_, scale_, shift_;
   Result y_;
   DeviceMemory sums_;
-  Prepared<ConvForward> prepared_;
-  ConvForwardArguments a_;
 };
 
-class BackwardData final : public Problem {
+class BackwardData final : public OperationProblem<ConvBackwardData> {
  public:
   BackwardData(Device& device, const ConvShape& s, bool step)
-      : s_(s),
-        spec_(make_spec(device, s, step)),
+      : OperationProblem(device, make_spec(device, s, step)),
         dy_(device, spec_.dy, -1, 1, 1),
         w_(device, weights_desc(device, s), -0.1f, 0.1f, 2),
         z_(device, spec_.dx, -1, 1, 3),
         scale_(device, array(s.c), 0.5f, 1.5f, 4),
         shift_(device, array(s.c), 2, 3, 5),  // so that the mask lets all through, whatever the rounding
         dx_(device, spec_.dx),
-        sums_(device, 2 * sizeof(double) * s.c),
-        prepared_(device, spec_) {
+        sums_(device, 2 * sizeof(double) * s.c) {
     a_.dy = dy_.data();
-    a_.weights = prepared_.pack(device, w_);
+    a_.weights = pack(device, w_);
     a_.dx = dx_.data();
     if (spec_.mask) {
       a_.z = z_.data();
@@ -270,10 +274,7 @@ class BackwardData final : public Problem {
       a_.sum = reinterpret_cast<double*>(sums_.data());
       a_.sum_z = a_.sum + s.c;
     }
-    a_.workspace = prepared_.workspace.data();
   }
-  std::string implementation() const override { return prepared_.operation->implementation(); }
-  void run(Stream stream) override { prepared_.operation->run(a_, stream); }
   Result& result() override { return dx_; }
   double terms() const override { return double(s_.r) * s_.s * s_.k; }
   double expected(int64_t element) const override {
@@ -304,34 +305,25 @@ class BackwardData final : public Problem {
     spec.weights = weights_desc(device, s).type;
     return spec;
   }
-  ConvShape s_;
-  ConvBackwardData spec_;
   Data dy_, w_, z_, scale_, shift_;
   Result dx_;
   DeviceMemory sums_;
-  Prepared<ConvBackwardData> prepared_;
-  ConvBackwardDataArguments a_;
 };
 
-class BackwardWeights final : public Problem {
+class BackwardWeights final : public OperationProblem<ConvBackwardWeights> {
  public:
   BackwardWeights(Device& device, const ConvShape& s, bool step)
-      : s_(s),
-        spec_(make_spec(device, s, step)),
+      : OperationProblem(device, make_spec(device, s, step)),
         x_(device, spec_.x, -1, 1, 1),
         dy_(device, spec_.dy, -1, 1, 2),
         scale_(device, array(s.c), 0.5f, 1.5f, 3),
         shift_(device, array(s.c), -0.5f, 0.5f, 4),
-        dw_(device, array(static_cast<int>(s.weight_elements()))),
-        prepared_(device, spec_) {
+        dw_(device, array(static_cast<int>(s.weight_elements()))) {
     a_.x = x_.data();
     a_.dy = dy_.data();
     a_.dw = dw_.f32();
     if (spec_.input_transform) a_.transform = {scale_.f32(), shift_.f32(), true};
-    a_.workspace = prepared_.workspace.data();
   }
-  std::string implementation() const override { return prepared_.operation->implementation(); }
-  void run(Stream stream) override { prepared_.operation->run(a_, stream); }
   Result& result() override { return dw_; }
   double terms() const override { return double(s_.n) * s_.p() * s_.q(); }
   double expected(int64_t element) const override {
@@ -359,12 +351,8 @@ class BackwardWeights final : public Problem {
     spec.input_transform = step && s.c != 3;
     return spec;
   }
-  ConvShape s_;
-  ConvBackwardWeights spec_;
   Data x_, dy_, scale_, shift_;
   Result dw_;
-  Prepared<ConvBackwardWeights> prepared_;
-  ConvBackwardWeightsArguments a_;
 };
 
 // ---- Check and time ------------------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-// The numbers that the tests of the convolutions work on.
+// What the tests of the convolutions work on.
 #pragma once
 
 #include "kernels/conv/conv.h"
@@ -34,6 +34,18 @@ inline ConvInputs random_inputs(const ConvShape& shape) {
   result.residual = uniform(result.residual.size(), -1, 1, 18);
   result.before = uniform(result.before.size(), -1, 1, 19);
   return result;
+}
+
+/// Device copy of KRSC weights as the operation reads them: of type spec.weights, packed if it packs them.
+template <typename Spec>
+const void* weights_for(OperationRun<Spec>& run, const Values& w, DataType type) {
+  const void* plain = type == DataType::bfloat16 ? static_cast<const void*>(run.template input<bfloat16>(w))
+                                                 : run.template input<float>(w);
+  const size_t bytes = run.operation().packed_weight_bytes();
+  if (bytes == 0) return plain;
+  void* const packed = run.prepared(bytes);
+  run.operation().pack_weights(plain, packed, {});
+  return packed;
 }
 
 }  // namespace sandglass::test

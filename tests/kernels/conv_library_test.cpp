@@ -3,6 +3,7 @@
 // the libraries, too (SANDGLASS_TEST_CONV).
 #include "kernels/batch_norm/batch_norm.h"
 #include "kernels/conv/conv.h"
+#include "tests/kernels/conv_inputs.h"
 #include "tests/kernels/suite.h"
 
 namespace sandglass::test {
@@ -27,16 +28,6 @@ class ConvLibraryTest : public testing::TestWithParam<Case> {
   std::unique_ptr<Device> device_;
 };
 
-template <typename Spec>
-const void* packed_weights(OperationRun<Spec>& run, const Values& w) {
-  const bfloat16* plain = run.template input<bfloat16>(w);
-  const size_t bytes = run.operation().packed_weight_bytes();
-  if (bytes == 0) return plain;
-  void* packed = run.prepared(bytes);
-  run.operation().pack_weights(plain, packed, {});
-  return packed;
-}
-
 // Integers of a size that bfloat16 and tf32 hold, so that results are exact in float32 and rounded once in bfloat16.
 TEST_P(ConvLibraryTest, mixed_types_forward) {
   for (const ConvShape& shape : shapes_)
@@ -55,7 +46,7 @@ TEST_P(ConvLibraryTest, mixed_types_forward) {
       OperationRun<ConvForward> run(*device_, spec);
       ConvForwardArguments a;
       a.x = run.input(spec.x, x);
-      a.weights = packed_weights(run, w);
+      a.weights = weights_for(run, w, spec.weights);
       a.bias = run.input(bias);
       a.residual = run.input(spec.y, residual);
       a.y = run.output(spec.y, &y);
@@ -85,7 +76,7 @@ TEST_P(ConvLibraryTest, mixed_types_backward_data) {
       OperationRun<ConvBackwardData> run(*device_, spec);
       ConvBackwardDataArguments a;
       a.dy = run.input(spec.dy, dy);
-      a.weights = packed_weights(run, w);
+      a.weights = weights_for(run, w, spec.weights);
       a.dx = run.in_out(spec.dx, &dx);
       a.z = run.input(spec.dx, z);
       a.scale = run.input(scale);

@@ -55,17 +55,6 @@ class ConvOnTensorCores : public testing::TestWithParam<ConvCase> {
       expect_close(got, expected, what, limits());
   }
 
-  template <typename Spec>
-  const void* weights(OperationRun<Spec>& run, const Values& w, DataType weights_type) {
-    const void* plain = weights_type == DataType::bfloat16 ? static_cast<const void*>(run.template input<bfloat16>(w))
-                                                           : run.template input<float>(w);
-    const size_t bytes = run.operation().packed_weight_bytes();
-    if (bytes == 0) return plain;
-    void* packed = run.prepared(bytes);
-    run.operation().pack_weights(plain, packed, {});
-    return packed;
-  }
-
   struct ForwardOptions {
     bool transform = false, transform_relu = false, bias = false, residual = false, in_place = false, relu = false,
          statistics = false, float_weights = false;
@@ -108,7 +97,7 @@ class ConvOnTensorCores : public testing::TestWithParam<ConvCase> {
     Values y = in.residual, sum, sum_squares;
     ConvForwardArguments arguments;
     arguments.x = run.input(spec.x, in.x);
-    arguments.weights = weights(run, in.w, spec.weights);
+    arguments.weights = weights_for(run, in.w, spec.weights);
     arguments.y = option.in_place ? run.in_out(spec.y, &y) : run.output(spec.y, &y);
     if (option.transform) arguments.transform = {run.input(in.scale), run.input(in.shift), option.transform_relu};
     if (option.bias) arguments.bias = run.input(in.bias);
@@ -150,7 +139,7 @@ class ConvOnTensorCores : public testing::TestWithParam<ConvCase> {
         Values dx = in.before, sum, sum_z;
         ConvBackwardDataArguments arguments;
         arguments.dy = run.input(spec.dy, in.dy);
-        arguments.weights = weights(run, in.w, spec.weights);
+        arguments.weights = weights_for(run, in.w, spec.weights);
         arguments.dx = accumulate ? run.in_out(spec.dx, &dx) : run.output(spec.dx, &dx);
         if (mask) {
           arguments.z = run.input(spec.dx, in.z);

@@ -70,16 +70,6 @@ void compare(Values got, const Values& expected, const std::string& implementati
   expect_equal(got, expected, what);
 }
 
-template <typename Spec>
-const void* packed_weights(OperationRun<Spec>& run, const Values& w) {
-  const float* plain = run.input(w);
-  const size_t bytes = run.operation().packed_weight_bytes();
-  if (bytes == 0) return plain;
-  void* packed = run.prepared(bytes);
-  run.operation().pack_weights(plain, packed, {});
-  return packed;
-}
-
 // How the maps of a convolution's input and output are stored.
 struct MapTypes {
   DataType input = DataType::float32, output = DataType::float32;
@@ -160,7 +150,7 @@ class ConvForwardTest : public OperationTest<ConvCase, ConvForward> {
     Values y = in.residual, sum, sum_squares;
     ConvForwardArguments arguments;
     arguments.x = run.input(spec.x, in.x);
-    arguments.weights = packed_weights(run, in.w);
+    arguments.weights = weights_for(run, in.w, spec.weights);
     arguments.y = option.in_place ? run.in_out(spec.y, &y) : run.output(spec.y, &y);
     if (option.transform) arguments.transform = {run.input(in.scale), run.input(in.shift), option.transform_relu};
     if (option.bias) arguments.bias = run.input(in.bias);
@@ -223,7 +213,7 @@ class ConvBackwardDataTest : public OperationTest<ConvCase, ConvBackwardData> {
     Values dx = in.before, sum, sum_z;
     ConvBackwardDataArguments arguments;
     arguments.dy = run.input(spec.dy, in.dy);
-    arguments.weights = packed_weights(run, in.w);
+    arguments.weights = weights_for(run, in.w, spec.weights);
     arguments.dx = accumulate ? run.in_out(spec.dx, &dx) : run.output(spec.dx, &dx);
     if (mask) {
       arguments.z = run.input(spec.dx, in.z);

@@ -33,9 +33,7 @@ Limits limits_for(Precision precision) {
     case Precision::tf32:
       return {1e-2, 1e-2, 2e-1, 1e-1};
     case Precision::bf16:
-      // Gradients: ReLUs near zero switch the other way. Measured 0.33 to 0.71, depending on the weights that the cpu
-      // device's processor has trained; gradients that have nothing in common differ by 1.4.
-      return {2e-2, 6e-2, 8e-1, 1e-1};
+      return {2e-2, 6e-2, 5e-1, 1e-1};
   }
   fail("no limits for this precision");
 }
@@ -92,7 +90,7 @@ class NetworkPrecision : public testing::TestWithParam<DeviceAndPrecision> {
   Precision precision() const { return std::get<1>(GetParam()); }
   // One step without an update, from weights that the cpu device has trained for a while: fresh ones are badly
   // conditioned, PyTorch's own gradients in bfloat16 have nothing in common there with those in float.
-  void compare_step(const NetworkConfig& config, int n, int steps_before) {
+  void compare_step(const NetworkConfig& config, int n, int steps_before, const Limits& limits) {
     const RandomBatch batch(config, n, 7);
     const TrainingNetworkOptions options{
         .network = config, .batch = n, .heatmap = {.points_per_map = 2}, .max_pixel_bytes = batch.pixels.size()};
@@ -107,7 +105,6 @@ class NetworkPrecision : public testing::TestWithParam<DeviceAndPrecision> {
                  gradients_off = relative_difference(network.gradients(), expected.gradients());
     printf("%s: loss %.6f, cpu %.6f; relative differences: heatmaps %.2e, gradients %.2e\n", name_of(precision()), loss,
            expected_loss, heatmaps_off, gradients_off);
-    const Limits limits = limits_for(precision());
     EXPECT_NEAR(loss, expected_loss, limits.loss * expected_loss);
     EXPECT_LE(heatmaps_off, limits.heatmaps);
     EXPECT_LE(gradients_off, limits.gradients);
@@ -126,11 +123,15 @@ class NetworkPrecision : public testing::TestWithParam<DeviceAndPrecision> {
 
 const NetworkConfig kSmall{.width = 64, .depth = 2, .heatmaps = 5, .input_size = 64};
 
-TEST_P(NetworkPrecision, TrainingStepIsTheCpus) { compare_step(kSmall, 2, 60); }
+TEST_P(NetworkPrecision, TrainingStepIsTheCpus) { compare_step(kSmall, 2, 60, limits_for(precision())); }
 
 // Width 12: no convolution has channels that fill the tensor cores' tiles.
 TEST_P(NetworkPrecision, TrainingStepOfAnOddNetworkIsTheCpus) {
-  compare_step({.width = 12, .depth = 1, .heatmaps = 1, .input_size = 40}, 3, 60);
+  Limits limits = limits_for(precision());
+  // So small a network is conditioned worse: ReLUs near zero switch the other way. Measured 0.44 to 0.71, depending on
+  // the weights that the cpu device's processor has trained; gradients that have nothing in common differ by 1.4.
+  if (precision() == Precision::bf16) limits.gradients = 8e-1;
+  compare_step({.width = 12, .depth = 1, .heatmaps = 1, .input_size = 40}, 3, 60, limits);
 }
 
 TEST_P(NetworkPrecision, InferenceIsTheCpus) {
@@ -216,7 +217,7 @@ INSTANTIATE_TEST_SUITE_P(Devices, NetworkPrecision, testing::ValuesIn(devices_an
 class FullSizePrecision : public NetworkPrecision {};
 TEST_P(FullSizePrecision, TrainingStepIsTheCpus) {
   if (std::get<0>(GetParam()) == DeviceKind::cpu) GTEST_SKIP() << "it is compared with the cpu device";
-  compare_step(NetworkConfig{}, 1, 20);
+  compare_step(NetworkConfig{}, 1, 20, limits_for(precision()));
 }
 INSTANTIATE_TEST_SUITE_P(Devices, FullSizePrecision, testing::ValuesIn(devices_and_precisions()), name);
 

@@ -35,7 +35,8 @@ void expect_race(const std::function<void()>& action, const std::string& kernel)
     EXPECT_EXIT(run_alone(), testing::ExitedWithCode(0), "");
   else
     EXPECT_EXIT(run_alone(), testing::ExitedWithCode(66),
-                "ThreadSanitizer: data race(.|\n)*Thread T[0-9]+ .CUDA thread [0-9]+ of its block(.|\n)*"
+                "ThreadSanitizer: data race(.|\n)*by thread T[0-9]+:(.|\n)*Thread T[0-9]+ .CUDA thread [0-9]+ of its "
+                "block(.|\n)*"
                 "sandglass: simt: kernel '" +
                     kernel + "', block .1, 0, 0., thread .[0-9]+, 0, 0.");
 }
