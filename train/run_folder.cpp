@@ -16,7 +16,7 @@ namespace sandglass {
 
 RunFolder::RunFolder(const std::filesystem::path& path) : path_(path) {
   std::error_code error;
-  std::filesystem::create_directories(path_, error);
+  made_ = std::filesystem::create_directories(path_, error);
   lock_ = open(path_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   check(lock_ >= 0, "{}: cannot be used as a run's folder ({})", path_.string(),
         error ? error.message() : std::strerror(errno));
@@ -37,7 +37,11 @@ RunFolder::RunFolder(const std::filesystem::path& path) : path_(path) {
   }
 }
 
-RunFolder::~RunFolder() { close(lock_); }
+RunFolder::~RunFolder() {
+  std::error_code error;
+  if (made_) std::filesystem::remove(path_, error);  // refuses a folder that holds something
+  close(lock_);
+}
 
 bool RunFolder::holds_run() const {
   std::error_code error;

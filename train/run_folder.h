@@ -12,6 +12,7 @@ class RunFolder {
   /// Makes the folder if it is not there, locks it, and removes what a killed run left half-written. Throws Error if it
   /// cannot be made or another process trains in it.
   explicit RunFolder(const std::filesystem::path& path);
+  /// Removes the folder again if it was made here and nothing was written into it.
   ~RunFolder();
   RunFolder(const RunFolder&) = delete;
   RunFolder& operator=(const RunFolder&) = delete;
@@ -31,6 +32,7 @@ class RunFolder {
 
  private:
   std::filesystem::path path_;
+  bool made_ = false;
   int lock_ = -1;
 };
 

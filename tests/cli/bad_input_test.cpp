@@ -132,6 +132,7 @@ TEST_F(BadInputTest, Manifests) {
   }
   expect_error({"eval", "--weights", weights, "--data", path("absent.csv")}, {"absent.csv: no such file"});
   expect_error({"train", "--train", path("absent.csv"), "--out", path("run")}, {"absent.csv: no such file"});
+  EXPECT_FALSE(exists("run")) << "nothing was written";
 }
 
 TEST_F(BadInputTest, Configurations) {
