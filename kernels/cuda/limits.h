@@ -29,8 +29,8 @@ inline void check_aligned(const char* operation, int width, std::initializer_lis
                           DataType type = DataType::float32) {
   const size_t bytes = bytes_per_element(type) * static_cast<size_t>(width);
   for (const void* address : addresses)
-    check(reinterpret_cast<uintptr_t>(address) % bytes == 0,
-          "{}: the address {} is not a multiple of {} bytes", operation, address, bytes);
+    check(reinterpret_cast<uintptr_t>(address) % bytes == 0, "{}: the address {} is not a multiple of {} bytes",
+          operation, address, bytes);
 }
 
 /// The same for 16 bytes of whatever is there.
