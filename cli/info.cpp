@@ -61,7 +61,7 @@ void print_program() {
 #else
   print("libzip", "left out of this build: PyTorch's zip files (.pth) cannot be read");
 #endif
-#ifdef SANDGLASS_NO_LIBJPEG
+#ifndef SANDGLASS_LIBJPEG
   print("libjpeg", "left out of this build: JPEG files are not written");
 #endif
   print("{fmt}", fmt::format("{}.{}.{}", FMT_VERSION / 10000, FMT_VERSION / 100 % 100, FMT_VERSION % 100));

@@ -196,6 +196,12 @@ void on_fault(int, siginfo_t* info, void*) {
 
 }  // namespace
 
+// UndefinedBehaviorSanitizer calls this before each of its reports.
+extern "C" void __ubsan_on_report() {
+  if (const std::string thread = describe_running_thread(); !thread.empty())
+    std::fprintf(stderr, "sandglass: simt: %s:\n", thread.c_str());
+}
+
 void* allocate_memory(size_t bytes) { return device_memory().add(bytes); }
 void free_memory(void* memory) noexcept { device_memory().remove(memory); }
 void check_memory(const char* what, const void* begin, size_t bytes) {

@@ -14,7 +14,6 @@ void register_peak_cpu();
 void register_warp_cpu();
 void register_optimizer_cpu();
 
-#ifdef SANDGLASS_CUDA
 void register_conv_cuda();
 void register_batch_norm_cuda();
 void register_residual_cuda();
@@ -25,9 +24,7 @@ void register_loss_cuda();
 void register_peak_cuda();
 void register_warp_cuda();
 void register_optimizer_cuda();
-#endif
 
-#ifdef SANDGLASS_SIMT
 void register_conv_simt();
 void register_batch_norm_simt();
 void register_residual_simt();
@@ -38,6 +35,5 @@ void register_loss_simt();
 void register_peak_simt();
 void register_warp_simt();
 void register_optimizer_simt();
-#endif
 
 }  // namespace sandglass

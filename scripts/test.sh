@@ -7,28 +7,29 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 scripts/install.sh tests
+stage() { echo "== $1 (after $((SECONDS / 60)) min)"; }
 
-echo "== format"
+stage "format"
 git ls-files '*.cpp' '*.h' '*.cu' | xargs clang-format --dry-run -Werror
 echo "format: good"
 
-echo "== cpu and simt, optimised"
+stage "cpu and simt, optimised"
 cmake --preset cpu -DSANDGLASS_SIMT=ON >/dev/null
 cmake --build --preset cpu
 ctest --preset cpu -j2
 
-echo "== simt (AddressSanitizer, UndefinedBehaviorSanitizer)"
+stage "simt (AddressSanitizer, UndefinedBehaviorSanitizer)"
 cmake --preset simt >/dev/null
 folders=(engine kernels simt)
 for folder in "${folders[@]}"; do cmake --build build/simt --target "tests/$folder/all"; done
 for folder in "${folders[@]}"; do ctest --test-dir "build/simt/tests/$folder" --output-on-failure -j2; done
 
-echo "== races between CUDA threads (ThreadSanitizer)"
+stage "races between CUDA threads (ThreadSanitizer)"
 cmake --preset tsan >/dev/null
 cmake --build build/tsan --target race_tests
 ctest --test-dir build/tsan/tests/simt -L races --output-on-failure -j2
 
-echo "== cuda"
+stage "cuda"
 if command -v nvcc >/dev/null; then
   cmake --preset cuda >/dev/null
   cmake --build --preset cuda --target sandglass

@@ -5,6 +5,7 @@
 #ifdef SANDGLASS_SIMT
 #include "engine/bfloat16.h"
 #include "kernels/conv/conv_library_cuda.h"
+#include "kernels/cuda/dispatch.h"
 #include "kernels/cuda/launch.h"
 #endif
 
@@ -20,11 +21,6 @@ ConvLibrary tested_conv_library() {
 namespace {
 
 constexpr int kThreads = 64;
-
-template <typename Action>
-void with_type(DataType type, const Action& action) {
-  type == DataType::bfloat16 ? action.template operator()<bfloat16>() : action.template operator()<float>();
-}
 
 dim3 blocks_for(int64_t results) { return dim3(static_cast<unsigned>((results + kThreads - 1) / kThreads)); }
 
