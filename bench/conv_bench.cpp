@@ -63,7 +63,7 @@ Device& open(DeviceKind kind, Precision precision, ConvLibrary conv) {
 // ---- Data ----------------------------------------------------------------------------------------------------------
 
 // A map or an array, as the device stores it and as the numbers that it holds: random ones that repeat after a prime
-// number of elements, so that large maps are made quickly.
+// number of elements, so that large maps are made quickly, by copies within the device.
 class Data {
  public:
   Data(Device& device, const TensorDesc& desc, float low, float high, uint64_t seed) : desc_(desc) {
@@ -87,17 +87,19 @@ class Data {
 
   template <typename T>
   void upload(Device& device) {
-    const std::vector<T> period(values_.begin(), values_.end());
-    const auto size = static_cast<size_t>(desc_.shape.elements());
-    std::vector<T> elements(desc_.elements());  // padding is zero
+    std::vector<T> elements(values_.begin(), values_.end());
     if (desc_.block == desc_.shape.c) {
-      for (size_t i = 0; i < size; i += kPeriod)
-        std::copy_n(period.begin(), std::min(kPeriod, size - i), elements.begin() + static_cast<int64_t>(i));
+      elements.resize(std::min(kPeriod, desc_.elements()));
     } else {
-      for (size_t i = 0; i < size; ++i)
+      const std::vector<T> period = std::move(elements);
+      elements.assign(desc_.elements(), T());  // padding is zero
+      for (size_t i = 0; i < static_cast<size_t>(desc_.shape.elements()); ++i)
         elements[i / desc_.shape.c * desc_.block + i % desc_.shape.c] = period[i % kPeriod];
     }
     device.copy_to_device(memory_.data(), elements.data(), elements.size() * sizeof(T));
+    const size_t bytes = desc_.bytes();
+    for (size_t there = elements.size() * sizeof(T); there < bytes; there *= 2)
+      device.copy(memory_.data() + there, memory_.data(), std::min(there, bytes - there));
     device.synchronize();
   }
 
@@ -114,24 +116,22 @@ class Result {
   Result(Device& device, const TensorDesc& desc) : device_(device), desc_(desc), memory_(device, desc.bytes()) {}
   void* data() const { return memory_.data(); }
   float* f32() const { return memory_.f32(); }
-  void read() {
-    bytes_.resize(desc_.bytes());
-    device_.copy_to_host(bytes_.data(), memory_.data(), bytes_.size());
-    device_.synchronize();
-  }
   size_t size() const { return static_cast<size_t>(desc_.shape.elements()); }
-  /// After read(); of maps without padding.
-  double operator[](size_t i) const {
-    if (desc_.type == DataType::bfloat16)
-      return static_cast<float>(reinterpret_cast<const bfloat16*>(bytes_.data())[i]);
-    return reinterpret_cast<const float*>(bytes_.data())[i];
-  }
+  /// Of maps without padding.
+  double operator[](size_t i) const { return desc_.type == DataType::bfloat16 ? read<bfloat16>(i) : read<float>(i); }
 
  private:
+  template <typename T>
+  double read(size_t i) const {
+    T element;
+    device_.copy_to_host(&element, memory_.data() + i * sizeof(T), sizeof(T));
+    device_.synchronize();
+    return static_cast<float>(element);
+  }
+
   Device& device_;
   TensorDesc desc_;
   DeviceMemory memory_;
-  std::vector<uint8_t> bytes_;
 };
 
 // ---- Directions ----------------------------------------------------------------------------------------------------
@@ -361,8 +361,7 @@ class BackwardWeights final : public OperationProblem<ConvBackwardWeights> {
 // cancel in a sum; what a product left out or counted twice costs is larger than the limit for sums of up to a
 // thousand.
 std::string difference(Problem& problem, Precision precision) {
-  Result& got = problem.result();
-  got.read();
+  const Result& got = problem.result();
   Random random(7);
   double squares = 0, expected_squares = 0;
   const int samples = static_cast<int>(std::clamp(kMostProducts / problem.terms(), 8.0, kMostSamples));

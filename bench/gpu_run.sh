@@ -71,7 +71,7 @@ stage build info 20 "$build/sandglass" info
 
 # ---- tests
 if [ "$device" = cuda ]; then
-  stage tests gpu_tests 300 ctest --test-dir "$build" -L gpu --output-on-failure --no-tests=error
+  stage tests gpu_tests 300 ctest --test-dir "$build" -L gpu -j 8 --output-on-failure --no-tests=error
   # Small shapes: the tools slow a kernel down ten to a hundred times.
   for tool in memcheck racecheck initcheck synccheck; do
     if ! command -v compute-sanitizer > /dev/null; then skip sanitizers $tool "there is no compute-sanitizer"; continue; fi

@@ -435,7 +435,9 @@ class LibraryBackwardData final : public ConvBackwardData::Operation {
     check_nhwc(ConvBackwardData::kName, "dy", spec.dy);
     check_nhwc(ConvBackwardData::kName, "dx", spec.dx);
     const DataType operands = operand_type(device, spec.dy.type);
-    direct_ = can_be_result(spec.dx, operands, convs);
+    // cuBLAS rounds the sum before it adds it to a bfloat16 map.
+    const bool adds_rounded = spec.accumulate && convs.widens && spec.dx.type == DataType::bfloat16;
+    direct_ = can_be_result(spec.dx, operands, convs) && !adds_rounded;
     bare_.direction = ConvDirection::backward_data;
     bare_.precision = device.precision();
     bare_.result = direct_ ? spec.dx.type : DataType::float32;

@@ -138,19 +138,40 @@ void* Buffers::add(Role role, const Bytes& content, Reader read) {
   return entries_.back().memory.data() + kGuard;
 }
 
+void* Buffers::add_workspace(size_t bytes) {
+  entries_.push_back({Role::workspace, bytes, DeviceMemory(device_, bytes + 2 * kGuard), {}, {}, {}});
+  fill_workspace(entries_.back());
+  return entries_.back().memory.data() + kGuard;
+}
+
+// On the device, because the workspaces of libraries are large.
+void Buffers::fill_workspace(const Entry& entry) {
+  device_.fill(entry.memory.data(), kGuardByte, entry.memory.bytes());
+  device_.fill(entry.memory.data() + kGuard, 0xff, entry.bytes);
+  device_.synchronize();
+}
+
 Buffers::Bytes Buffers::download(const Entry& entry) {
-  Bytes bytes(entry.memory.bytes());
-  device_.copy_to_host(bytes.data(), entry.memory.data(), bytes.size());
+  const bool all = entry.role != Role::workspace;  // else its guards, side by side
+  Bytes bytes(all ? entry.memory.bytes() : 2 * kGuard);
+  device_.copy_to_host(bytes.data(), entry.memory.data(), all ? bytes.size() : kGuard);
+  if (!all) device_.copy_to_host(bytes.data() + kGuard, entry.memory.data() + kGuard + entry.bytes, kGuard);
   device_.synchronize();
   return bytes;
 }
 
 void Buffers::remember() {
-  for (Entry& entry : entries_) entry.before = download(entry);
+  for (Entry& entry : entries_)
+    if (entry.role != Role::workspace) entry.before = download(entry);
 }
 
 void Buffers::restore() {
-  for (Entry& entry : entries_) device_.copy_to_device(entry.memory.data(), entry.before.data(), entry.before.size());
+  for (Entry& entry : entries_) {
+    if (entry.role == Role::workspace)
+      fill_workspace(entry);
+    else
+      device_.copy_to_device(entry.memory.data(), entry.before.data(), entry.before.size());
+  }
   device_.synchronize();
 }
 

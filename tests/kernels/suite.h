@@ -117,7 +117,8 @@ class Buffers {
   }
 
  protected:
-  void* add_workspace(size_t bytes) { return add(Role::workspace, nans(bytes), {}); }
+  /// NaN before each run; only its guards are looked at.
+  void* add_workspace(size_t bytes);
   /// Takes what every buffer holds now as its content before each run.
   void remember();
   void restore();
@@ -141,6 +142,7 @@ class Buffers {
   };
 
   void* add(Role role, const Bytes& content, Reader read);
+  void fill_workspace(const Entry& entry);
   Bytes download(const Entry& entry);
 
   static Bytes nans(size_t bytes) { return Bytes(bytes, 0xff); }
