@@ -26,6 +26,7 @@ if(CMAKE_CUDA_ARCHITECTURES STREQUAL native)
   message(STATUS "GPU architectures of this machine: ${architectures}")
 endif()
 enable_language(CUDA)
+find_package(CUDAToolkit REQUIRED)
 # CMake 3.25 does not know that nvcc has C++20.
 if(NOT CMAKE_CUDA20_STANDARD_COMPILE_OPTION)
   set(CMAKE_CUDA20_STANDARD_COMPILE_OPTION "-std=c++20")

@@ -415,9 +415,8 @@ class ImplicitGemm {
     launch(KERNEL(conv_implicit_gemm<kBackward>), dim3(blocks(), weights_.columns() / kTile), kThreads, 0, stream,
            patches, static_cast<const float*>(weights), weights_.rows() / kDepth, weights_.columns(), epilogue);
     if (sums_)
-      launch(KERNEL(add_partial_sums<2>), dim3((out_.shape.c + kPartialColumns - 1) / kPartialColumns, 2),
-             dim3(kPartialColumns, kPartialRows), 0, stream, epilogue.partial, static_cast<int>(blocks()), out_.shape.c,
-             sum, sum_of_products, nullptr);
+      launch_add_partial_sums<2>(epilogue.partial, static_cast<int>(blocks()), out_.shape.c, sum, sum_of_products,
+                                 nullptr, stream);
   }
 
  private:

@@ -106,43 +106,62 @@ struct TileEpilogue : Epilogue {
   int rows = 0, columns = 0;  // of D and out
 };
 
-/// The threads of a block share kRows rows of a tile: a thread has one chunk of columns in every kStep-th row.
-template <typename T, int kRows, typename Tile, int kThreads>
+/// The threads of a block share kRows rows of a tile: a thread has one chunk of columns in every kStep-th row. Forward
+/// has no mask, backward data neither bias nor ReLU.
+///
+/// A thread adds up its few rows of bfloat16 in float, which hardly rounds: products of two bfloat16 have 16 bits, a
+/// float has 24. All other sums are in double (channel_sums.h says why).
+template <typename T, bool kBackward, int kRows, typename Tile, int kThreads>
 struct Finish {
   static constexpr int kWidth = kVector<T>, kAcross = Tile::kColumns / kWidth, kStep = kThreads / kAcross;
-  static constexpr int kSumBytes = kStep * 2 * Tile::kColumns * static_cast<int>(sizeof(double));
+  using Sum = std::conditional_t<sizeof(T) == 2, float, double>;
+  static constexpr int kSumBytes = kStep * 2 * Tile::kColumns * static_cast<int>(sizeof(Sum));
+  // Rows of addend and z that are on their way together; more would need more registers than small tiles have.
+  static constexpr int kAtOnce = kBackward && Tile::kColumns == 64 ? 1 : 2;
 
   /// `sums(row, column)` is D from the block's first row and column on; `scratch`: kSumBytes of shared memory.
   template <typename Sums>
   __device__ static void run(const TileEpilogue& e, int first_row, int row_block, int first_column, const Sums& sums,
-                             double* scratch) {
+                             Sum* scratch) {
     const int thread = static_cast<int>(threadIdx.x), group = thread / kAcross, own = thread % kAcross * kWidth;
-    const int column = first_column + own;
-    double total[2][kWidth] = {};
+    const int column = first_column + own, rows = e.rows - first_row < kRows ? e.rows - first_row : kRows;
+    Sum total[2][kWidth] = {};
     if (column < e.columns) {
-      const Channels<kWidth> bias = e.bias ? load_coefficients<kWidth>(e.bias + column) : Channels<kWidth>{};
-      for (int row = group; row < kRows && first_row + row < e.rows; row += kStep) {
-        const int64_t at = int64_t{first_row + row} * e.columns + column;
-        Channels<kWidth> v = sums(row, own);
-        const Channels<kWidth> addend =
-            e.addend ? load_chunk(static_cast<const T*>(e.addend) + at) : Channels<kWidth>{};
-        Channels<kWidth> z{};
-        if (e.z) z = load_chunk(static_cast<const T*>(e.z) + at);
+      const bool masked = kBackward && e.z;
+      Channels<kWidth> bias{}, scale{}, shift{};
+      if (!kBackward && e.bias) bias = load_coefficients<kWidth>(e.bias + column);
+      if (masked)
+        scale = load_coefficients<kWidth>(e.scale + column), shift = load_coefficients<kWidth>(e.shift + column);
+      for (int first = group; first < rows; first += kAtOnce * kStep) {
+        uint4 addends[kAtOnce] = {}, zs[kAtOnce] = {};
+        const auto place = [&](int j) { return int64_t{first_row + first + j * kStep} * e.columns + column; };
 #pragma unroll
-        for (int i = 0; i < kWidth; ++i) {
-          v.v[i] += bias.v[i];
-          v.v[i] += addend.v[i];
-          if (e.relu) v.v[i] = relu(v.v[i]);
-          if (e.z && !(z.v[i] * e.scale[column + i] + e.shift[column + i] > 0)) v.v[i] = 0;
-          v.v[i] = static_cast<float>(T(v.v[i]));
+        for (int j = 0; j < kAtOnce; ++j) {
+          if (first + j * kStep >= rows) continue;
+          if (e.addend) addends[j] = *reinterpret_cast<const uint4*>(static_cast<const T*>(e.addend) + place(j));
+          if (masked) zs[j] = *reinterpret_cast<const uint4*>(static_cast<const T*>(e.z) + place(j));
         }
-        store_chunk(static_cast<T*>(e.out) + at, v);
-        if (e.partial)
+#pragma unroll
+        for (int j = 0; j < kAtOnce; ++j) {
+          if (first + j * kStep >= rows) continue;
+          Channels<kWidth> v = sums(first + j * kStep, own);
+          const Channels<kWidth> addend = unpack(addends[j], T()), z = unpack(zs[j], T());
 #pragma unroll
           for (int i = 0; i < kWidth; ++i) {
-            total[0][i] += v.v[i];
-            total[1][i] += static_cast<double>(v.v[i]) * (e.z ? z.v[i] : v.v[i]);
+            v.v[i] += bias.v[i];
+            v.v[i] += addend.v[i];
+            if (!kBackward && e.relu) v.v[i] = relu(v.v[i]);
+            if (masked && !(z.v[i] * scale.v[i] + shift.v[i] > 0)) v.v[i] = 0;
+            v.v[i] = static_cast<float>(T(v.v[i]));
           }
+          store_chunk(static_cast<T*>(e.out) + place(j), v);
+          if (e.partial)
+#pragma unroll
+            for (int i = 0; i < kWidth; ++i) {
+              total[0][i] += v.v[i];
+              total[1][i] += static_cast<Sum>(v.v[i]) * (masked ? z.v[i] : v.v[i]);
+            }
+        }
       }
     }
     if (!e.partial) return;
@@ -207,26 +226,28 @@ __device__ __forceinline__ void store_slice(const char* shared, float* to) {
 
 /// Ends a block of forward or backward data, whose tile of D is in shared memory with Finish::kSumBytes behind it: the
 /// tile is finished or, if the sum is cut, kept.
-template <typename T, typename Tile, int kThreads>
+template <typename T, bool kBackward, typename Tile, int kThreads>
 __device__ __forceinline__ void finish_or_keep(const TileEpilogue& epilogue, const TileGrid& grid, int row, int column,
                                                int slice, float* slices, char* shared) {
+  using TileFinish = Finish<T, kBackward, Tile::kRows, Tile, kThreads>;
   if (grid.slices > 1)
     store_slice<Tile, kThreads>(shared, slices + slice_tile<Tile>(grid, slice, row, column));
   else
-    Finish<T, Tile::kRows, Tile, kThreads>::run(
+    TileFinish::run(
         epilogue, row * Tile::kRows, row, column * Tile::kColumns,
         [&](int r, int c) { return load_sums<T, Tile>(shared, r, c); },
-        reinterpret_cast<double*>(shared + Tile::kBytes));
+        reinterpret_cast<typename TileFinish::Sum*>(shared + Tile::kBytes));
 }
 
 /// Adds the slices of forward or backward data in order. A block takes kAddedRows rows of a tile. Grid: blocks of rows,
 /// tiles of columns.
 constexpr int kAddedRows = 16, kAddThreads = 128;
 
-template <typename T, typename Tile>
+template <typename T, bool kBackward, typename Tile>
 __global__ void __launch_bounds__(kAddThreads)
     conv_add_slices(const float* slices, const TileGrid grid, const TileEpilogue epilogue) {
-  SIMT_DYNAMIC_SHARED(double, scratch);
+  using Add = Finish<T, kBackward, kAddedRows, Tile, kAddThreads>;
+  SIMT_DYNAMIC_SHARED(typename Add::Sum, scratch);
   constexpr int kBlocksPerTile = Tile::kRows / kAddedRows;
   const int block = static_cast<int>(blockIdx.x), column = static_cast<int>(blockIdx.y);
   const float* const first = slices + slice_tile<Tile>(grid, 0, block / kBlocksPerTile, column) +
@@ -245,13 +266,12 @@ __global__ void __launch_bounds__(kAddThreads)
     }
     return sum;
   };
-  Finish<T, kAddedRows, Tile, kAddThreads>::run(epilogue, block * kAddedRows, block, column * Tile::kColumns, add,
-                                                scratch);
+  Add::run(epilogue, block * kAddedRows, block, column * Tile::kColumns, add, scratch);
 }
 
 /// The host's side of the epilogue: the workspace, and the kernels that follow the product. `sums`: whether there are
 /// sums per channel.
-template <typename T, typename Tile>
+template <typename T, bool kBackward, typename Tile>
 class OutputSums {
  public:
   OutputSums(const TileGrid& grid, int columns, bool sums) : grid_(grid), columns_(columns), sums_(sums) {}
@@ -264,12 +284,11 @@ class OutputSums {
   void add_up(const TileEpilogue& epilogue, double* sum, double* sum_of_products, void* workspace,
               Stream stream) const {
     if (grid_.slices > 1)
-      launch(KERNEL(conv_add_slices<T, Tile>), dim3(row_blocks(), grid_.columns), kAddThreads,
-             Finish<T, kAddedRows, Tile, kAddThreads>::kSumBytes, stream, slices(workspace), grid_, epilogue);
+      launch(KERNEL(conv_add_slices<T, kBackward, Tile>), dim3(row_blocks(), grid_.columns), kAddThreads,
+             Finish<T, kBackward, kAddedRows, Tile, kAddThreads>::kSumBytes, stream, slices(workspace), grid_,
+             epilogue);
     if (sums_)
-      launch(KERNEL(add_partial_sums<2>), dim3(parts(columns_, kPartialColumns), 2),
-             dim3(kPartialColumns, kPartialRows), 0, stream, epilogue.partial, row_blocks(), columns_, sum,
-             sum_of_products, nullptr);
+      launch_add_partial_sums<2>(epilogue.partial, row_blocks(), columns_, sum, sum_of_products, nullptr, stream);
   }
 
  private:
@@ -308,6 +327,7 @@ __global__ void __launch_bounds__(kAddWeightThreads)
     const float* const from = slices + slice_tile<Tile>(grid, 0, filter / Tile::kRows, column / Tile::kColumns) +
                               filter % Tile::kRows * Tile::kColumns + column % Tile::kColumns;
     const int64_t step = slice_tile<Tile>(grid, 1, 0, 0);
+#pragma unroll 8
     for (int i = 0; i < grid.slices; ++i) sum += from[i * step];
     dw[element] = static_cast<float>(sum);
   } else if (db && element - weights < g.filters) {

@@ -12,19 +12,20 @@
 // im2col mode, which also puts zeros where a tap is outside of the picture, and beyond the last channel and pixel.
 //
 // All operands lie in shared memory as 64-row or 64-column blocks of 64 x 64 elements, 128 bytes a row, with 128-byte
-// swizzle. In forward and backward data wgmma reads A there. With an input transform, and in backward weights always,
-// the consumers load their part of A by ldmatrix, transform it in registers, zeros outside of the picture staying
-// zero, and give wgmma A in registers.
+// swizzle, where wgmma reads them. With an input transform and a filter of one tap the consumers load their part of A
+// by ldmatrix, transform it in registers and give wgmma A in registers. With more taps each element would be
+// transformed once a tap: then x is transformed first, into the workspace (TransformFirst).
 //
 // Finished tiles go through shared memory, where the stages were, to the epilogue of conv_output.h. Two blocks fit on a
-// multiprocessor, so that one computes while another fills its stages or stores. Where there are few tiles the sum is
-// cut into slices, backward weights always, as in conv_tensor_core_cuda.cu.
+// multiprocessor, three with 64 columns, so that one computes while another fills its stages or stores. Where there are
+// few tiles the sum is cut into slices, backward weights always, as in conv_tensor_core_cuda.cu.
 //
 // Limits: the precision bf16 and plain NHWC maps of bfloat16; C and K multiples of 8 and at least 32; square filters,
 // up to 64 x 64, that are not padded by more than a filter's size less one; stride up to 8, backward data 1; fewer than
-// 2^31 elements a map and H, W, P, Q < 2^14; C <= 1024 with an input transform; everything at multiples of 16 bytes.
-// make_sm90_conv returns null for other shapes: the first convolution (C = 3) and the last (K = the number of AUs) are
-// among them.
+// 2^31 elements a map and H, W, P, Q < 2^14; C <= 1024 with an input transform and one tap; everything at multiples of
+// 16 bytes. make_sm90_conv returns null for other shapes: the first convolution (C = 3) and the last (K = the number of
+// AUs) are among them.
+#include "kernels/batch_norm/batch_norm.h"
 #include "kernels/conv/conv_output.h"
 #include "kernels/conv/conv_sm90.h"
 #include "kernels/cuda/divisor.h"
@@ -45,7 +46,8 @@ inline namespace SANDGLASS_TARGET {
 namespace {
 
 constexpr int kWarpgroup = 128, kWarpgroups = 2, kConsumers = kWarpgroups * kWarpgroup, kThreads = kConsumers + 32;
-constexpr int kBlocksPerMultiprocessor = 2;
+template <int kN>
+constexpr int kBlocksPerMultiprocessor = kN == 64 ? 3 : 2;
 // A block of an operand: 64 rows of 128 bytes, or 64 elements. A step's products, a warpgroup's rows of D.
 constexpr int kSide = 64, kRowBytes = 128, kBlockBytes = kSide * kRowBytes;
 constexpr int kRows = kWarpgroups * kSide;
@@ -55,14 +57,13 @@ constexpr int kParts = kSide / 16, kMostTransformed = 1024;
 // The stages of shared memory: A's two blocks, then B's.
 template <int kN>
 struct Stages {
-  static constexpr int kBytes = (kWarpgroups + kN / kSide) * kBlockBytes, kCount = 96 * 1024 / kBytes;
+  static constexpr int kBytes = (kWarpgroups + kN / kSide) * kBlockBytes, kCount = 3;
   static constexpr int kB = kWarpgroups * kBlockBytes;
 };
 
 // Where a block's rows and steps lie in the map that is convolved.
 struct Window {
-  int h = 0, w = 0;                       // of the map
-  int channels = 0, padded_channels = 0;  // padded to whole blocks
+  int channels = 0, padded_channels = 0;  // of the map; padded to whole blocks
   int filter = 1, stride = 1, padding = 0;
   int pixels = 0;                                          // n, p, q of the grid that sees the map
   Divisor per_picture, per_row, blocks_per_tap, tap_side;  // p*q, q, blocks of 64 channels, filter
@@ -78,19 +79,13 @@ __device__ __forceinline__ TapBlock find_tap(const Window& window, int index) {
   return {r, s, index * kSide};
 }
 
-// What the first tap of a pixel's patch meets; beyond the last pixel a place from which all taps are outside.
+// What the first tap of a pixel's patch meets.
 struct Corner {
   int n, h, w;
 };
 __device__ __forceinline__ Corner find_corner(const Window& window, int pixel) {
-  constexpr int kNowhere = -(1 << 20);
-  if (pixel >= window.pixels) return {0, kNowhere, 0};
   const int n = window.per_picture.divide(pixel), p = window.per_row.divide(pixel);
   return {n, p * window.stride - window.padding, pixel * window.stride - window.padding};
-}
-__device__ __forceinline__ bool is_inside(const Window& window, const Corner& corner, const TapBlock& tap) {
-  return static_cast<unsigned>(corner.h + tap.r) < static_cast<unsigned>(window.h) &&
-         static_cast<unsigned>(corner.w + tap.s) < static_cast<unsigned>(window.w);
 }
 __device__ __forceinline__ void start_patch_copy(char* shared, const TensorMap& map, uint64_t* full,
                                                  const Corner& corner, const TapBlock& tap) {
@@ -99,13 +94,10 @@ __device__ __forceinline__ void start_patch_copy(char* shared, const TensorMap& 
 
 // ---- The pipeline --------------------------------------------------------------------------------------------------
 
-constexpr int kMostStages = 4;
-
 template <int kN>
 class Pipeline {
  public:
   using Own = Stages<kN>;
-  static_assert(Own::kCount <= kMostStages);
 
   // All threads of the block construct it.
   __device__ __forceinline__ Pipeline(char* memory, uint64_t* full, uint64_t* empty)
@@ -153,11 +145,21 @@ __device__ __forceinline__ int warpgroup() { return static_cast<int>(threadIdx.x
 __device__ __forceinline__ int warp_of_warpgroup() { return static_cast<int>(threadIdx.x) % kWarpgroup / 32; }
 __device__ __forceinline__ int lane_of_warp() { return static_cast<int>(threadIdx.x) % 32; }
 
-// The descriptor of a step's B for its products 16 part ... 16 part + 15. kMajorB mn: 64-column blocks.
-template <Major kMajorB>
-__device__ __forceinline__ uint64_t right_descriptor(const char* b, int part) {
+// The descriptors of a step's A, the warpgroup's block of it, and B for the products 16 part ... 16 part + 15.
+// mn-major: blocks of 64 rows or columns.
+template <Major kMajorA>
+__device__ __forceinline__ uint64_t left_descriptor(const char* stage, int part) {
+  return operand_descriptor(stage + warpgroup() * kBlockBytes, part * (kMajorA == Major::k ? 32 : 2048));
+}
+template <int kN, Major kMajorB>
+__device__ __forceinline__ uint64_t right_descriptor(const char* stage, int part) {
+  const char* const b = stage + Stages<kN>::kB;
   return kMajorB == Major::k ? operand_descriptor(b, part * 32) : operand_descriptor(b, part * 2048, kBlockBytes);
 }
+
+// How many parts of A lie in registers at a time; more would need more registers than the blocks have.
+template <int kN>
+constexpr int kPartsAtOnce = kN == 64 ? 2 : 1;
 
 template <int kN>
 __device__ __forceinline__ void clear(float (&d)[kN / 2]) {
@@ -165,43 +167,46 @@ __device__ __forceinline__ void clear(float (&d)[kN / 2]) {
   for (int i = 0; i < kN / 2; ++i) d[i] = 0;
 }
 
-// D += A B over all steps, A k-major in shared memory. The products of a step run while the next stage is waited for.
-template <int kN, Major kMajorB>
-__device__ __forceinline__ void multiply_shared(const Pipeline<kN>& pipeline, int steps, float (&d)[kN / 2]) {
+// D = A B over all steps, both in shared memory. The products of a step run while `visit(stage)` looks at it and while
+// the next stage is waited for.
+template <int kN, Major kMajorA, Major kMajorB, typename Visit>
+__device__ __forceinline__ void multiply_shared(const Pipeline<kN>& pipeline, int steps, const Visit& visit,
+                                                float (&d)[kN / 2]) {
   clear<kN>(d);
   for (int i = 0; i < steps; ++i) {
     const char* const stage = pipeline.wait(i);
     wgmma_fence();
 #pragma unroll
     for (int part = 0; part < kParts; ++part)
-      wgmma<kN, Major::k, kMajorB>(d, operand_descriptor(stage + warpgroup() * kBlockBytes, part * 32),
-                                   right_descriptor<kMajorB>(stage + Stages<kN>::kB, part), true);
+      wgmma<kN, kMajorA, kMajorB>(d, left_descriptor<kMajorA>(stage, part), right_descriptor<kN, kMajorB>(stage, part),
+                                  true);
     wgmma_commit();
+    visit(stage);
     wgmma_wait<1>();
     if (i > 0) pipeline.release(i - 1);
   }
   wgmma_wait<0>();
 }
 
-// The same with A in registers. For each step `a.begin(i, stage)` is called, then `a.load(stage, part, v)` for its
-// parts, which leaves in v the thread's registers of A as wgmma.h says. Products whose A is in registers must be done
-// before others are loaded; meanwhile the block's other warpgroup and those of other blocks multiply.
-template <int kN, Major kMajorB, typename A>
-__device__ __forceinline__ void multiply_registers(const Pipeline<kN>& pipeline, int steps, A& a, float (&d)[kN / 2]) {
-  constexpr int kAtOnce = kN == 64 ? kParts : 1;  // more would need more registers than two blocks have
+// The same with A in registers: `a.load(i, stage, part, v)` leaves in v the thread's registers of a part of step i's A
+// as wgmma.h says. Products whose A is in registers must be done before others are loaded; meanwhile the block's other
+// warpgroup and those of other blocks multiply.
+template <int kN, Major kMajorB, typename A, typename Visit>
+__device__ __forceinline__ void multiply_registers(const Pipeline<kN>& pipeline, int steps, const A& a,
+                                                   const Visit& visit, float (&d)[kN / 2]) {
   clear<kN>(d);
   for (int i = 0; i < steps; ++i) {
     const char* const stage = pipeline.wait(i);
-    a.begin(i, stage);
+    visit(stage);
 #pragma unroll
-    for (int first = 0; first < kParts; first += kAtOnce) {
-      uint32_t v[kAtOnce][4];
+    for (int first = 0; first < kParts; first += kPartsAtOnce<kN>) {
+      uint32_t v[kPartsAtOnce<kN>][4];
 #pragma unroll
-      for (int j = 0; j < kAtOnce; ++j) a.load(stage, first + j, v[j]);
+      for (int j = 0; j < kPartsAtOnce<kN>; ++j) a.load(i, stage, first + j, v[j]);
       wgmma_fence();
 #pragma unroll
-      for (int j = 0; j < kAtOnce; ++j)
-        wgmma<kN, kMajorB>(d, v[j], right_descriptor<kMajorB>(stage + Stages<kN>::kB, first + j), true);
+      for (int j = 0; j < kPartsAtOnce<kN>; ++j)
+        wgmma<kN, kMajorB>(d, v[j], right_descriptor<kN, kMajorB>(stage, first + j), true);
       wgmma_commit();
       wgmma_wait<0>();
     }
@@ -219,7 +224,7 @@ __device__ __forceinline__ void load_part(uint32_t (&v)[4], const char* row) {
   for (int i = 0; i < 4; ++i) v[i] = four[0][i];
 }
 
-// Two elements of A, the first in the low half, transformed; what is outside of the picture becomes zero.
+// Two elements of A, the first in the low half, transformed.
 struct Coefficients {
   float scale, shift;
 };
@@ -228,11 +233,9 @@ __device__ __forceinline__ float transform(float v, const Coefficients& c, bool 
   return with_relu ? relu(v) : v;
 }
 __device__ __forceinline__ uint32_t transform_pair(uint32_t pair, const Coefficients& low, const Coefficients& high,
-                                                   bool with_relu, bool low_inside, bool high_inside) {
+                                                   bool with_relu) {
   constexpr uint32_t kHigh = 0xffff0000;
-  const float first = transform(as_float(pair << 16), low, with_relu),
-              second = transform(as_float(pair & kHigh), high, with_relu);
-  return pack_pair(low_inside ? first : 0.0f, high_inside ? second : 0.0f);
+  return pack_pair(transform(as_float(pair << 16), low, with_relu), transform(as_float(pair & kHigh), high, with_relu));
 }
 
 // ---- D in shared memory --------------------------------------------------------------------------------------------
@@ -272,65 +275,42 @@ __device__ __forceinline__ void store_turned_sums(const float (&d)[kN / 2], char
 
 // What D and the epilogue's sums take; the stages lie there before.
 template <int kN>
-constexpr int kEpilogueBytes = PixelTile<kN>::kBytes + Finish<bfloat16, kRows, PixelTile<kN>, kThreads>::kSumBytes;
+constexpr int kEpilogueBytes =
+    PixelTile<kN>::kBytes + Finish<bfloat16, false, kRows, PixelTile<kN>, kThreads>::kSumBytes;
 template <int kN>
 constexpr int kMemoryBytes = std::max(Stages<kN>::kCount* Stages<kN>::kBytes, kEpilogueBytes<kN>);
 
 // ---- Forward and backward data -------------------------------------------------------------------------------------
 
-enum class Direction { forward, backward };
+// The thread's part of A, transformed. Step i is 64 channels of the only tap.
+struct TransformedPixels {
+  int first_step;
+  const Coefficients* coefficients;
+  bool with_relu;
 
-// The rows of the thread's part of A, and its coefficients, for the input transform.
-class TransformedPatches {
- public:
-  __device__ __forceinline__ TransformedPatches(const Window& window, int first_pixel, int first_step,
-                                                const Coefficients* coefficients, bool with_relu)
-      : window_(window), first_step_(first_step), coefficients_(coefficients), with_relu_(with_relu) {
-#pragma unroll
-    for (int i = 0; i < 2; ++i)
-      corners_[i] = find_corner(
-          window, first_pixel + warpgroup() * kSide + warp_of_warpgroup() * 16 + lane_of_warp() / 4 + 8 * i);
-  }
-  __device__ __forceinline__ void begin(int i, const char*) {
-    const TapBlock tap = find_tap(window_, first_step_ + i);
-    inside_[0] = is_inside(window_, corners_[0], tap);
-    inside_[1] = is_inside(window_, corners_[1], tap);
-    channel_ = tap.channel + lane_of_warp() % 4 * 2;
-  }
-  __device__ __forceinline__ void load(const char* stage, int part, uint32_t (&v)[4]) const {
-    const int lane = lane_of_warp();
+  __device__ __forceinline__ void load(int i, const char* stage, int part, uint32_t (&v)[4]) const {
+    const int lane = lane_of_warp(), channel = (first_step + i) * kSide + part * 16 + lane % 4 * 2;
     load_part<false>(v, stage + warpgroup() * kBlockBytes + (warp_of_warpgroup() * 16 + lane % 16) * kRowBytes +
                             ((2 * part + lane / 16) ^ lane % 8) * kChunkBytes);
 #pragma unroll
     for (int j = 0; j < 4; ++j) {
-      const Coefficients* const c = coefficients_ + channel_ + part * 16 + j / 2 * 8;
-      v[j] = transform_pair(v[j], c[0], c[1], with_relu_, inside_[j % 2], inside_[j % 2]);
+      const Coefficients* const c = coefficients + channel + j / 2 * 8;
+      v[j] = transform_pair(v[j], c[0], c[1], with_relu);
     }
   }
-
- private:
-  const Window& window_;
-  int first_step_;
-  const Coefficients* coefficients_;
-  bool with_relu_;
-  Corner corners_[2];
-  // Of the step.
-  bool inside_[2] = {};
-  int channel_ = 0;
 };
 
 // D of forward and backward data. `map` is x or dy, copied in patches of 128 pixels; `weights` are [K][taps][C]. Grid:
 // tiles, those with the same rows after each other so that these come from the L2 cache; slices of the sum. Dynamic
 // shared memory: kMemoryBytes, the coefficients and what swizzle_aligned takes.
-template <int kN, Direction kDirection, bool kTransform>
+template <int kN, bool kBackward, bool kTransform>
 __device__ __forceinline__ void multiply_patches(const TensorMap& map, const TensorMap& weights, const Window& window,
                                                  const InputTransform& input, const TileGrid& grid,
                                                  const TileEpilogue& epilogue, float* slices) {
   SIMT_DYNAMIC_SHARED(char, dynamic);
-  SIMT_SHARED(uint64_t, full, [kMostStages]);
-  SIMT_SHARED(uint64_t, empty, [kMostStages]);
-  constexpr bool kForward = kDirection == Direction::forward;
-  constexpr Major kMajorB = kForward ? Major::k : Major::mn;
+  SIMT_SHARED(uint64_t, full, [Stages<kN>::kCount]);
+  SIMT_SHARED(uint64_t, empty, [Stages<kN>::kCount]);
+  constexpr Major kMajorB = kBackward ? Major::mn : Major::k;
   char* const memory = swizzle_aligned(dynamic);
   const int tile_row = static_cast<int>(blockIdx.x) / grid.columns,
             tile_column = static_cast<int>(blockIdx.x) % grid.columns, slice = static_cast<int>(blockIdx.y);
@@ -352,20 +332,21 @@ __device__ __forceinline__ void multiply_patches(const TensorMap& map, const Ten
       const int number = tap.r * window.filter + tap.s;
       start_patch_copy(stage, map, barrier, corner, tap);
       char* const b = stage + Stages<kN>::kB;
-      if constexpr (kForward) {
-        start_tensor_copy(b, weights, barrier, tap.channel, number, column);
-      } else {
+      if constexpr (kBackward) {
 #pragma unroll
         for (int j = 0; j < kN / kSide; ++j)
           start_tensor_copy(b + j * kBlockBytes, weights, barrier, column + j * kSide, last_tap - number, tap.channel);
+      } else {
+        start_tensor_copy(b, weights, barrier, tap.channel, number, column);
       }
     });
   } else if (!is_producer()) {
+    const auto nothing = [](const char*) {};
     if constexpr (kTransform) {
-      TransformedPatches a(window, tile_row * kRows, steps.first, coefficients, input.relu);
-      multiply_registers<kN, kMajorB>(pipeline, steps.count, a, d);
+      const TransformedPixels a{steps.first, coefficients, input.relu};
+      multiply_registers<kN, kMajorB>(pipeline, steps.count, a, nothing, d);
     } else {
-      multiply_shared<kN, kMajorB>(pipeline, steps.count, d);
+      multiply_shared<kN, Major::k, kMajorB>(pipeline, steps.count, nothing, d);
     }
   }
 
@@ -374,106 +355,80 @@ __device__ __forceinline__ void multiply_patches(const TensorMap& map, const Ten
   using Tile = PixelTile<kN>;
   if (!is_producer()) store_sums<kN>(d, memory);
   __syncthreads();
-  finish_or_keep<bfloat16, Tile, kThreads>(epilogue, grid, tile_row, tile_column, slice, slices, memory);
+  finish_or_keep<bfloat16, kBackward, Tile, kThreads>(epilogue, grid, tile_row, tile_column, slice, slices, memory);
 }
 
 template <int kN, bool kTransform>
-__global__ void __launch_bounds__(kThreads, kBlocksPerMultiprocessor)
+__global__ void __launch_bounds__(kThreads, kBlocksPerMultiprocessor<kN>)
     conv_fprop_wgmma(const __grid_constant__ TensorMap x, const __grid_constant__ TensorMap weights,
                      const Window window, const InputTransform input, const TileGrid grid, const TileEpilogue epilogue,
                      float* slices) {
 #if SANDGLASS_SM90A
-  multiply_patches<kN, Direction::forward, kTransform>(x, weights, window, input, grid, epilogue, slices);
+  multiply_patches<kN, false, kTransform>(x, weights, window, input, grid, epilogue, slices);
 #endif
 }
 
 template <int kN>
-__global__ void __launch_bounds__(kThreads, kBlocksPerMultiprocessor)
+__global__ void __launch_bounds__(kThreads, kBlocksPerMultiprocessor<kN>)
     conv_dgrad_wgmma(const __grid_constant__ TensorMap dy, const __grid_constant__ TensorMap weights,
                      const Window window, const TileGrid grid, const TileEpilogue epilogue, float* slices) {
 #if SANDGLASS_SM90A
-  multiply_patches<kN, Direction::backward, false>(dy, weights, window, InputTransform(), grid, epilogue, slices);
+  multiply_patches<kN, true, false>(dy, weights, window, InputTransform(), grid, epilogue, slices);
 #endif
 }
 
 // ---- Backward weights ----------------------------------------------------------------------------------------------
 
-// The thread's part of A, 16 channels of a tap for each warp and the step's pixels, with or without the transform; and,
-// if asked for, its sum of B's column `thread`.
-template <int kN>
-class PatchColumns {
+// The thread's part of A, transformed: 16 channels for each warp. Beyond the last pixel it is not zero, but dy is.
+class TransformedChannels {
  public:
-  __device__ __forceinline__ PatchColumns(const Window& window, const TapBlock& tap, int first_step,
-                                          const InputTransform& input, bool sums_bias)
-      : window_(window),
-        tap_(tap),
-        first_step_(first_step),
-        transforms_(input.scale),
-        with_relu_(input.relu),
-        sums_bias_(sums_bias) {
+  __device__ __forceinline__ TransformedChannels(const Window& window, int first_channel, const InputTransform& input)
+      : with_relu_(input.relu) {
 #pragma unroll
     for (int i = 0; i < 2; ++i) {
-      const int channel = tap.channel + warp_of_warpgroup() * 16 + lane_of_warp() / 4 + 8 * i;
-      coefficients_[i] = transforms_ && channel < window.channels
-                             ? Coefficients{input.scale[channel], input.shift[channel]}
-                             : Coefficients{0, 0};
+      const int channel = first_channel + warp_of_warpgroup() * 16 + lane_of_warp() / 4 + 8 * i;
+      coefficients_[i] =
+          channel < window.channels ? Coefficients{input.scale[channel], input.shift[channel]} : Coefficients{0, 0};
     }
   }
-  __device__ __forceinline__ void begin(int i, const char* stage) {
-    if (sums_bias_) add_bias(stage + Stages<kN>::kB);
-    if (!transforms_) return;
-#pragma unroll
-    for (int j = 0; j < 2; ++j) {
-      const int pixel = (first_step_ + i) * kSide + 32 * j + lane_of_warp();
-      inside_[j] = __ballot_sync(0xffffffff, is_inside(window_, find_corner(window_, pixel), tap_));
-    }
-  }
-  __device__ __forceinline__ void load(const char* stage, int part, uint32_t (&v)[4]) const {
+  __device__ __forceinline__ void load(int, const char* stage, int part, uint32_t (&v)[4]) const {
     const int lane = lane_of_warp(), chunk = warp_of_warpgroup() * 2 + lane / 8 % 2;
     load_part<true>(v, stage + warpgroup() * kBlockBytes + (part * 16 + lane % 8 + lane / 16 * 8) * kRowBytes +
                            (chunk ^ lane % 8) * kChunkBytes);
-    if (!transforms_) return;
 #pragma unroll
-    for (int j = 0; j < 4; ++j) {
-      const unsigned bits = inside_[part / 2] >> (part % 2 * 16 + lane % 4 * 2 + j / 2 * 8);
-      const Coefficients& c = coefficients_[j % 2];
-      v[j] = transform_pair(v[j], c, c, with_relu_, bits & 1, bits & 2);
-    }
+    for (int j = 0; j < 4; ++j) v[j] = transform_pair(v[j], coefficients_[j % 2], coefficients_[j % 2], with_relu_);
   }
-
-  __device__ __forceinline__ double bias() const { return bias_; }
 
  private:
-  __device__ __forceinline__ void add_bias(const char* b) {
-    const int column = static_cast<int>(threadIdx.x), chunk = column % kSide / 8;
-    const char* const block = b + column / kSide * kBlockBytes;
-#pragma unroll 4
-    for (int row = 0; row < kSide; ++row) {
-      const char* const address = block + row * kRowBytes + (chunk ^ row % 8) * kChunkBytes;
-      bias_ += static_cast<float>(reinterpret_cast<const bfloat16*>(address)[column % 8]);
-    }
-  }
-
-  const Window& window_;
-  TapBlock tap_;
-  int first_step_;
-  bool transforms_, with_relu_, sums_bias_;
-  double bias_ = 0;
+  bool with_relu_;
   Coefficients coefficients_[2];
-  unsigned inside_[2] = {};  // a bit for each pixel of the step
 };
+
+// The sum of dy's column `thread` over a step's pixels.
+template <int kN>
+__device__ __forceinline__ double column_sum(const char* stage) {
+  const int column = static_cast<int>(threadIdx.x), chunk = column % kSide / 8;
+  const char* const block = stage + Stages<kN>::kB + column / kSide * kBlockBytes;
+  double sum = 0;
+#pragma unroll 4
+  for (int row = 0; row < kSide; ++row) {
+    const char* const address = block + row * kRowBytes + (chunk ^ row % 8) * kChunkBytes;
+    sum += static_cast<float>(reinterpret_cast<const bfloat16*>(address)[column % 8]);
+  }
+  return sum;
+}
 
 // The slices of dw and, if not null, of db: partial_bias[slice][filter]. `x` is copied in patches of 64 pixels, `dy` is
 // [n, p, q][K]. Grid: tiles of the same pixels after each other; slices of the pixels. Dynamic shared memory:
 // kMemoryBytes and what swizzle_aligned takes.
-template <int kN>
-__global__ void __launch_bounds__(kThreads, kBlocksPerMultiprocessor)
+template <int kN, bool kTransform>
+__global__ void __launch_bounds__(kThreads, kBlocksPerMultiprocessor<kN>)
     conv_wgrad_wgmma(const __grid_constant__ TensorMap x, const __grid_constant__ TensorMap dy, const Window window,
                      const InputTransform input, const TileGrid grid, float* slices, double* partial_bias) {
 #if SANDGLASS_SM90A
   SIMT_DYNAMIC_SHARED(char, dynamic);
-  SIMT_SHARED(uint64_t, full, [kMostStages]);
-  SIMT_SHARED(uint64_t, empty, [kMostStages]);
+  SIMT_SHARED(uint64_t, full, [Stages<kN>::kCount]);
+  SIMT_SHARED(uint64_t, empty, [Stages<kN>::kCount]);
   char* const memory = swizzle_aligned(dynamic);
   const int tile_row = static_cast<int>(blockIdx.x) / grid.columns,
             tile_column = static_cast<int>(blockIdx.x) % grid.columns, slice = static_cast<int>(blockIdx.y),
@@ -499,10 +454,17 @@ __global__ void __launch_bounds__(kThreads, kBlocksPerMultiprocessor)
     });
   } else if (!is_producer()) {
     const bool sums_bias = partial_bias && tile_column == 0 && thread < kN;
-    PatchColumns<kN> a(window, find_tap(window, tile_column * kWarpgroups + warpgroup()), steps.first, input,
-                       sums_bias);
-    multiply_registers<kN, Major::mn>(pipeline, steps.count, a, d);
-    if (sums_bias) partial_bias[(int64_t{slice} * grid.rows + tile_row) * kN + thread] = a.bias();
+    double bias = 0;
+    const auto visit = [&](const char* stage) {
+      if (sums_bias) bias += column_sum<kN>(stage);
+    };
+    if constexpr (kTransform) {
+      const TransformedChannels a(window, (tile_column * kWarpgroups + warpgroup()) * kSide, input);
+      multiply_registers<kN, Major::mn>(pipeline, steps.count, a, visit, d);
+    } else {
+      multiply_shared<kN, Major::mn, Major::mn>(pipeline, steps.count, visit, d);
+    }
+    if (sums_bias) partial_bias[(int64_t{slice} * grid.rows + tile_row) * kN + thread] = bias;
   }
 
   __syncwarp();
@@ -523,7 +485,6 @@ constexpr int kAlignment = 1024;
 
 Window window_of(const ConvShape& s, const Shape& map, const Shape& grid) {
   Window result;
-  result.h = map.h, result.w = map.w;
   result.channels = map.c, result.padded_channels = parts(map.c, kSide) * kSide;
   result.filter = s.r, result.stride = s.stride, result.padding = s.padding;
   result.pixels = static_cast<int>(grid.pixels());
@@ -541,11 +502,11 @@ ConvShape turned(ConvShape s) {
 int steps_of(const Window& window) { return window.filter * window.filter * (window.padded_channels / kSide); }
 
 // Forward, or backward data.
-template <int kN, Direction kDirection>
+template <int kN, bool kBackward>
 class PixelGemm {
  public:
   PixelGemm(const ConvShape& s, const TensorDesc& from, const TensorDesc& to, DataType weights, bool sums)
-      : shape_(kDirection == Direction::forward ? s : turned(s)),
+      : shape_(kBackward ? turned(s) : s),
         map_(from.shape),
         weights_type_(weights),
         rows_(static_cast<int>(to.shape.pixels())),
@@ -568,14 +529,13 @@ class PixelGemm {
     check_chunks(name, {map, weights, terms.out, terms.addend, terms.z});
     const ConvShape& s = shape_;
     const TensorMap patches = im2col_tensor_map(map, map_, s.r, s.stride, s.padding, kRows);
-    const TensorMap filters =
-        tiled_tensor_map(weights, {s.c, s.r * s.s, s.k}, {kSide, 1, kDirection == Direction::forward ? kN : kSide});
+    const TensorMap filters = tiled_tensor_map(weights, {s.c, s.r * s.s, s.k}, {kSide, 1, kBackward ? kSide : kN});
     TileEpilogue epilogue{terms, rows_, columns_};
     epilogue.partial = sums_.partial(workspace);
     const dim3 blocks(grid_.rows * grid_.columns, grid_.slices);
     constexpr int kBytes = kAlignment + kMemoryBytes<kN>;
     float* const slices = sums_.slices(workspace);
-    if constexpr (kDirection == Direction::backward)
+    if constexpr (kBackward)
       launch(KERNEL(conv_dgrad_wgmma<kN>), blocks, kThreads, kBytes, stream, patches, filters, window_, grid_, epilogue,
              slices);
     else if (transform.scale)
@@ -598,13 +558,13 @@ class PixelGemm {
   int rows_, columns_;
   Window window_;
   TileGrid grid_;
-  OutputSums<bfloat16, PixelTile<kN>> sums_;
+  OutputSums<bfloat16, kBackward, PixelTile<kN>> sums_;
 };
 
 template <int kN>
-using Forward = GemmForward<PixelGemm<kN, Direction::forward>>;
+using Forward = GemmForward<PixelGemm<kN, false>>;
 template <int kN>
-using BackwardData = GemmBackwardData<PixelGemm<kN, Direction::backward>>;
+using BackwardData = GemmBackwardData<PixelGemm<kN, true>>;
 
 template <int kN>
 class BackwardWeights final : public ConvBackwardWeights::Operation {
@@ -623,10 +583,14 @@ class BackwardWeights final : public ConvBackwardWeights::Operation {
     const ConvShape& s = spec_.shape;
     const TensorMap x = im2col_tensor_map(a.x, spec_.x.shape, s.r, s.stride, s.padding, kSide);
     const TensorMap dy = tiled_tensor_map(a.dy, {s.k, window_.pixels}, {kSide, kSide});
-    launch(KERNEL(conv_wgrad_wgmma<kN>), dim3(grid_.rows * grid_.columns, grid_.slices), kThreads,
-           kAlignment + kMemoryBytes<kN>, stream, x, dy, window_,
-           spec_.input_transform ? a.transform : InputTransform(), grid_, sums_.slices(a.workspace),
-           sums_.partial_bias(a.workspace));
+    const auto multiply = [&](const auto& kernel) {
+      launch(kernel, dim3(grid_.rows * grid_.columns, grid_.slices), kThreads, kAlignment + kMemoryBytes<kN>, stream, x,
+             dy, window_, a.transform, grid_, sums_.slices(a.workspace), sums_.partial_bias(a.workspace));
+    };
+    if (spec_.input_transform)
+      multiply(KERNEL(conv_wgrad_wgmma<kN, true>));
+    else
+      multiply(KERNEL(conv_wgrad_wgmma<kN, false>));
     sums_.add_up(a.workspace, a.dw, a.db, stream);
   }
 
@@ -637,6 +601,49 @@ class BackwardWeights final : public ConvBackwardWeights::Operation {
   Window window_;
   TileGrid grid_;
   WeightSums<FilterTile<kN>> sums_;
+};
+
+// What a convolution with an input transform is here where the filter has more than one tap: batch norm's pass over x,
+// rounded as the operand would be, and the convolution of the result.
+template <typename Spec>
+class TransformFirst : public Spec::Operation {
+ public:
+  TransformFirst(Device& device, Spec spec)
+      : map_bytes_(parts(spec.x.bytes(), kWorkspaceUnit) * size_t{kWorkspaceUnit}) {
+    for (const bool relu : {false, true}) apply_[relu] = make_operation(device, BatchNormApply{spec.x, relu});
+    spec.input_transform = false;
+    conv_ = make_sm90_conv(device, spec);
+  }
+  std::string implementation() const override { return conv_->implementation(); }
+  size_t workspace_bytes() const override { return map_bytes_ + conv_->workspace_bytes(); }
+  void run(const typename Spec::Arguments& arguments, Stream stream) override {
+    const InputTransform& t = arguments.transform;
+    const BatchNormApplyArguments pass{arguments.x, t.scale, t.shift, arguments.workspace};
+    apply_[t.relu]->run(pass, stream);
+    auto a = arguments;
+    a.x = arguments.workspace;
+    a.transform = {};
+    a.workspace = static_cast<char*>(arguments.workspace) + map_bytes_;
+    conv_->run(a, stream);
+  }
+
+ protected:
+  std::unique_ptr<typename Spec::Operation> conv_;
+
+ private:
+  static constexpr int kWorkspaceUnit = 64;
+
+  size_t map_bytes_;
+  std::unique_ptr<BatchNormApply::Operation> apply_[2];  // without and with ReLU
+};
+
+class TransformFirstForward final : public TransformFirst<ConvForward> {
+ public:
+  using TransformFirst::TransformFirst;
+  size_t packed_weight_bytes() const override { return conv_->packed_weight_bytes(); }
+  void pack_weights(const void* weights, void* packed, Stream stream) override {
+    conv_->pack_weights(weights, packed, stream);
+  }
 };
 
 // ---- Dispatch ------------------------------------------------------------------------------------------------------
@@ -666,7 +673,8 @@ bool fits(const TensorDesc& map) {
 bool fits(const Device& device, const ConvShape& s, const TensorDesc& x, const TensorDesc& y, bool transform) {
   constexpr int kMostFilter = 64, kMostStride = 8;
   return device.precision() == Precision::bf16 && s.r == s.s && s.r <= kMostFilter && s.padding < s.r &&
-         s.stride <= kMostStride && fits(x) && fits(y) && (!transform || s.c <= kMostTransformed) && runs_wgmma();
+         s.stride <= kMostStride && fits(x) && fits(y) && (!transform || s.r > 1 || s.c <= kMostTransformed) &&
+         runs_wgmma();
 }
 
 // Conv<128> or, where that would be half empty, Conv<64>.
@@ -680,6 +688,7 @@ std::unique_ptr<typename Spec::Operation> make(const Spec& spec, int columns) {
 
 std::unique_ptr<ConvForward::Operation> make_sm90_conv(Device& device, const ConvForward& spec) {
   if (!fits(device, spec.shape, spec.x, spec.y, spec.input_transform)) return nullptr;
+  if (spec.input_transform && spec.shape.r > 1) return std::make_unique<TransformFirstForward>(device, spec);
   return make<Forward>(spec, spec.shape.k);
 }
 
@@ -690,6 +699,8 @@ std::unique_ptr<ConvBackwardData::Operation> make_sm90_conv(Device& device, cons
 
 std::unique_ptr<ConvBackwardWeights::Operation> make_sm90_conv(Device& device, const ConvBackwardWeights& spec) {
   if (!fits(device, spec.shape, spec.x, spec.dy, spec.input_transform)) return nullptr;
+  if (spec.input_transform && spec.shape.r > 1)
+    return std::make_unique<TransformFirst<ConvBackwardWeights>>(device, spec);
   return make<BackwardWeights>(spec, spec.shape.k);
 }
 

@@ -429,13 +429,14 @@ __device__ __forceinline__ void multiply_tiles(const Left& left, const Right& ri
 // ---- What becomes of D: forward and backward data ------------------------------------------------------------------
 
 // Ends forward and backward data. The block's tile is blockIdx.
-template <typename T>
+template <typename T, bool kBackward>
 __device__ __forceinline__ void finish_or_keep(const TileEpilogue& epilogue, const TileGrid& grid, float* slices,
                                                char* shared) {
-  static_assert(PixelTile::kBytes + Finish<T, PixelTile::kRows, PixelTile, kThreads>::kSumBytes <=
+  static_assert(PixelTile::kBytes + Finish<T, kBackward, PixelTile::kRows, PixelTile, kThreads>::kSumBytes <=
                 PixelTile::kSharedBytes);
-  finish_or_keep<T, PixelTile, kThreads>(epilogue, grid, static_cast<int>(blockIdx.x), static_cast<int>(blockIdx.y),
-                                         static_cast<int>(blockIdx.z), slices, shared);
+  finish_or_keep<T, kBackward, PixelTile, kThreads>(epilogue, grid, static_cast<int>(blockIdx.x),
+                                                    static_cast<int>(blockIdx.y), static_cast<int>(blockIdx.z), slices,
+                                                    shared);
 }
 
 // D of forward. Grid: tiles of rows, tiles of columns, slices of the sum.
@@ -449,7 +450,7 @@ __global__ void __launch_bounds__(kThreads)
   const FilterRows<T, Tile::kColumns> right(weights, static_cast<int>(blockIdx.y) * Tile::kColumns);
   multiply_tiles<T, Tile, true>(left, right, transform, steps_of_slice(grid, static_cast<int>(blockIdx.z)), shared,
                                 [](const char*) {});
-  finish_or_keep<T>(epilogue, grid, slices, shared);
+  finish_or_keep<T, false>(epilogue, grid, slices, shared);
 }
 
 // D of backward data; x is dy.
@@ -463,7 +464,7 @@ __global__ void __launch_bounds__(kThreads)
   const TurnedFilters<T, Tile::kColumns> right(weights, static_cast<int>(blockIdx.y) * Tile::kColumns);
   multiply_tiles<T, Tile, true>(left, right, InputTransform(), steps_of_slice(grid, static_cast<int>(blockIdx.z)),
                                 shared, [](const char*) {});
-  finish_or_keep<T>(epilogue, grid, slices, shared);
+  finish_or_keep<T, true>(epilogue, grid, slices, shared);
 }
 
 // ---- Backward weights ----------------------------------------------------------------------------------------------
@@ -623,7 +624,7 @@ class PixelGemm {
   Patches patches_;
   Weights weights_;
   TileGrid grid_;
-  OutputSums<T, PixelTile> sums_;
+  OutputSums<T, kBackward, PixelTile> sums_;
 };
 
 template <typename T>

@@ -47,26 +47,37 @@ __device__ void store_block_sums(const double (&sums)[kSums][kWidth], int channe
   }
 }
 
-constexpr int kPartialColumns = 32, kPartialRows = 8;
+// A block takes few channels, 32 bytes of doubles side by side, and many rows of them at once: it waits for memory.
+constexpr int kPartialColumns = 4, kPartialThreads = 256, kPartialRows = kPartialThreads / kPartialColumns;
 
 /// result[channel] = sum over blocks of partial[block][sum][channel], sum = blockIdx.y; null results are left out.
 template <int kSums>
-__global__ void __launch_bounds__(kPartialColumns* kPartialRows)
-    add_partial_sums(const double* partial, int blocks, int channels, double* result0, double* result1,
-                     double* result2) {
-  SIMT_SHARED(double, tile, [kPartialRows][kPartialColumns]);
-  const int column = static_cast<int>(threadIdx.x), row = static_cast<int>(threadIdx.y);
+__global__ void __launch_bounds__(kPartialThreads) add_partial_sums(const double* partial, int blocks, int channels,
+                                                                    double* result0, double* result1, double* result2) {
+  constexpr int kWarps = kPartialThreads / 32;
+  SIMT_SHARED(double, tile, [kWarps][kPartialColumns]);
+  const int thread = static_cast<int>(threadIdx.x), column = thread % kPartialColumns;
   const int channel = static_cast<int>(blockIdx.x) * kPartialColumns + column, s = static_cast<int>(blockIdx.y);
   double sum = 0;
   if (channel < channels)
-    for (int block = row; block < blocks; block += kPartialRows)
+#pragma unroll 8
+    for (int block = thread / kPartialColumns; block < blocks; block += kPartialRows)
       sum += partial[(int64_t{block} * kSums + s) * channels + channel];
-  tile[row][column] = sum;
+  for (int distance = 16; distance >= kPartialColumns; distance /= 2)
+    sum += __shfl_down_sync(0xffffffff, sum, distance);
+  if (thread % 32 < kPartialColumns) tile[thread / 32][column] = sum;
   __syncthreads();
-  if (row != 0 || channel >= channels) return;
-  for (int i = 1; i < kPartialRows; ++i) sum += tile[i][column];
+  if (thread >= kPartialColumns || channel >= channels) return;
+  for (int i = 1; i < kWarps; ++i) sum += tile[i][column];
   double* const result = s == 0 ? result0 : s == 1 ? result1 : result2;
   if (result) result[channel] = sum;
+}
+
+template <int kSums>
+void launch_add_partial_sums(const double* partial, int blocks, int channels, double* result0, double* result1,
+                             double* result2, Stream stream) {
+  launch(KERNEL(add_partial_sums<kSums>), dim3((channels + kPartialColumns - 1) / kPartialColumns, kSums),
+         kPartialThreads, 0, stream, partial, blocks, channels, result0, result1, result2);
 }
 
 /// The host's side: how the pass is cut (`width`: channels that a thread takes), and the memory between the kernels.
@@ -82,9 +93,8 @@ class ChannelSums {
   double* partial() const { return reinterpret_cast<double*>(partial_.data()); }
   /// After the pass.
   void add_up(double* result0, double* result1, double* result2, Stream stream) const {
-    launch(KERNEL(add_partial_sums<kSums>), dim3((channels_ + kPartialColumns - 1) / kPartialColumns, kSums),
-           dim3(kPartialColumns, kPartialRows), 0, stream, partial(), static_cast<int>(pass_.grid.x), channels_,
-           result0, result1, result2);
+    launch_add_partial_sums<kSums>(partial(), static_cast<int>(pass_.grid.x), channels_, result0, result1, result2,
+                                   stream);
   }
 
  private:

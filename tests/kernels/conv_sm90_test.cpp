@@ -122,7 +122,9 @@ TEST(ConvSm90Dispatch, other_shapes_and_gpus_are_left_to_other_kernels) {
   EXPECT_EQ(with(&ConvShape::padding, 3), "implicit_gemm_bf16");
   EXPECT_EQ(with(&ConvShape::stride, 9), "implicit_gemm_bf16");
   EXPECT_EQ(with(&ConvShape::c, 1032), kImplementation);
-  EXPECT_EQ(with(&ConvShape::c, 1032, true), "implicit_gemm_bf16") << "with a transform";
+  EXPECT_EQ(with(&ConvShape::c, 1032, true), kImplementation) << "transformed first";
+  EXPECT_EQ(forward_implementation(*device, {1, 8, 8, 1024, 64, 1, 1, 1, 0}, true), kImplementation);
+  EXPECT_EQ(forward_implementation(*device, {1, 8, 8, 1032, 64, 1, 1, 1, 0}, true), "implicit_gemm_bf16");
   const auto in_tf32 = open_device(DeviceKind::simt, {.precision = Precision::tf32});
   EXPECT_EQ(forward_implementation(*in_tf32, good), "implicit_gemm_tf32");
   ConvBackwardData spec;
