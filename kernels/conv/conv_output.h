@@ -116,8 +116,9 @@ struct Finish {
   static constexpr int kWidth = kVector<T>, kAcross = Tile::kColumns / kWidth, kStep = kThreads / kAcross;
   using Sum = std::conditional_t<sizeof(T) == 2, float, double>;
   static constexpr int kSumBytes = kStep * 2 * Tile::kColumns * static_cast<int>(sizeof(Sum));
-  // Rows of addend and z that are on their way together; more would need more registers than small tiles have.
-  static constexpr int kAtOnce = kBackward && Tile::kColumns == 64 ? 1 : 2;
+  // Rows of addend and z that are on their way together, where there are many; more would need more registers than
+  // blocks with small tiles have.
+  static constexpr int kAtOnce = kRows < 4 * kStep || (kBackward && Tile::kColumns == 64) ? 1 : 2;
 
   /// `sums(row, column)` is D from the block's first row and column on; `scratch`: kSumBytes of shared memory.
   template <typename Sums>
