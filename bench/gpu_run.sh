@@ -114,6 +114,11 @@ for mode in infer train; do
   stage network "torch_$mode" 150 bash -c 'out=$0; "$@" > "$out.part" && mv "$out.part" "$out"' "$out/torch_$mode.json" \
     "$python" bench/peers/torch_hourglass.py --mode "$mode" "${torch_flags[@]}"
 done
+# Where the time goes: each step of the largest runs by itself.
+for mode in infer train; do
+  stage network "explain_$mode" 60 "$build/sandglass" bench --device "$device" --mode "$mode" --batch "${batches[-1]}" \
+    --precision bf16 --explain --json "$out/explain_$mode.json" "${network_flags[@]}"
+done
 if [ "$device" = cuda ]; then
   for mode in infer train; do
     stage network "torch_compile_$mode" 150 bash -c 'out=$0; "$@" > "$out.part" && mv "$out.part" "$out"' \

@@ -7,6 +7,9 @@ import pathlib
 import sys
 
 
+LARGEST = 20  # gaps that are printed
+
+
 def read_json(path):
     """The file's content, or None for one that a stage left unfinished."""
     try:
@@ -39,9 +42,10 @@ def main():
         stages.append({"name": name, "status": "passed" if status == "0" else status if status == "skipped" else "failed",
                        "seconds": float(seconds), "reason": reason})
     networks = [figure for figure in map(read_json, sorted(out.glob("network_*.json"))) if figure]
+    explained = [figure for figure in map(read_json, sorted(out.glob("explain_*.json"))) if figure]
     torch = [line for path in sorted(out.glob("torch_*.json")) for line in read_lines(path)]
     convs = conv_figures(out)
-    summary = {"stages": stages, "networks": networks, "torch": torch,
+    summary = {"stages": stages, "networks": networks, "explained": explained, "torch": torch,
                "convolutions": [dict(zip(("direction", "shape", "use", "precision"), key), libraries=libraries)
                                 for key, libraries in convs.items()]}
     (out / "summary.json").write_text(json.dumps(summary, indent=1) + "\n")
@@ -58,6 +62,11 @@ def main():
             if way in t:
                 print(f"  {t['mode']:<6} batch {t['batch']:<3} {t['precision']:<5} {t['peer']}, {way}: "
                       f"{t[way]['median_ms']:.3f} ms {1e3 * t['batch'] / t[way]['median_ms']:.1f}")
+    for e in explained:
+        print(f"\nLargest gaps: {e['mode']}, batch {e['batch']}, {e['precision']}: measured, least microseconds "
+              f"({e['gigabytes_per_s']:g} GB/s, {e['teraflops_per_s']:g} TFLOP/s)")
+        for step in e["steps"][:LARGEST]:
+            print(f"  {step['name']:<40} {1e3 * step['measured_ms']:9.1f} {1e3 * step['least_ms']:9.1f}")
     print("\nConvolutions: microseconds (TFLOP/s)")
     libraries = sorted({library for figure in convs.values() for library in figure}, key=["hand", "cudnn", "cublas"].index)
     for key, figures in sorted(convs.items()):

@@ -20,6 +20,9 @@ struct BenchFlags {
   NetworkFlags network;
   int iterations = 20;
   std::filesystem::path json;
+  bool explain = false;
+  // Of --explain: measured on an H100.
+  double gigabytes_per_s = 3000, teraflops_per_s = 798;
 };
 
 // A batch of random faces, each picture just as large as the network's input, with a label for every heatmap.
@@ -66,6 +69,43 @@ double median(std::vector<double> values) {
   return values.size() % 2 ? values[middle] : (values[middle - 1] + values[middle]) / 2;
 }
 
+// What each step must do and takes, in milliseconds; the largest gap between both first.
+struct ExplainedStep {
+  StepTime step;
+  double least_ms, measured_ms;
+  double gap() const { return measured_ms - least_ms; }
+};
+
+std::vector<ExplainedStep> explain(const std::vector<StepTime>& steps, const BenchFlags& flags) {
+  std::vector<ExplainedStep> explained;
+  for (const StepTime& step : steps)
+    explained.push_back({step, 1e3 * step.cost.least_seconds(flags.gigabytes_per_s * 1e9, flags.teraflops_per_s * 1e12),
+                         1e3 * step.seconds});
+  std::stable_sort(explained.begin(), explained.end(), [](const auto& a, const auto& b) { return a.gap() > b.gap(); });
+  return explained;
+}
+
+void print_explained(const std::vector<ExplainedStep>& steps, const BenchFlags& flags) {
+  fmt::print("\nEach step by itself; the least time is that of {:g} GB/s and {:g} TFLOP/s. Milliseconds.\n",
+             flags.gigabytes_per_s, flags.teraflops_per_s);
+  constexpr const char* kRow = "{:>10} {:>10} {:>9} {:>9} {:>9}  {}\n";
+  fmt::print(kRow, "MB", "GFLOP", "least", "measured", "gap", "step");
+  ExplainedStep sum{};
+  const auto print = [&](const ExplainedStep& s) {
+    const auto number = [](double value, int digits) { return fmt::format("{:.{}f}", value, digits); };
+    fmt::print(kRow, number(s.step.cost.bytes / 1e6, 3), number(s.step.cost.operations / 1e9, 3), number(s.least_ms, 4),
+               number(s.measured_ms, 4), number(s.gap(), 4), s.step.name);
+  };
+  for (const ExplainedStep& s : steps) {
+    print(s);
+    sum.step.cost += s.step.cost;
+    sum.least_ms += s.least_ms;
+    sum.measured_ms += s.measured_ms;
+  }
+  sum.step.name = fmt::format("all {} steps", steps.size());
+  print(sum);
+}
+
 double peak_resident_mib() {
   rusage usage{};
   getrusage(RUSAGE_SELF, &usage);
@@ -80,6 +120,8 @@ int bench(const BenchFlags& flags) {
   const Weights weights = initial_weights(config.network(), config.aus, config.seed);
 
   std::vector<double> times;
+  std::vector<StepTime> steps;
+  const int runs_of_step = device->kind() == DeviceKind::cuda ? 10 : 1;
   size_t device_bytes = 0;
   if (network_flags.training()) {
     const TrainingNetworkOptions options = training_options(config, batch);
@@ -94,11 +136,13 @@ int bench(const BenchFlags& flags) {
       check(result.finite, "training step {}: the loss or the gradient is not finite", rates.step);
       ++rates.step;
     });
+    if (flags.explain) steps = network.time_steps(runs_of_step);
     device_bytes = network.device_bytes();
   } else {
     InferenceNetwork network(*device, weights, batch, pixel_bytes(config, batch));
     const RandomBatch input = random_batch(config, batch, 1);
     times = time_runs(flags.iterations, [&] { network.run(input.pixels, input.pictures); });
+    if (flags.explain) steps = network.time_steps(runs_of_step);
     device_bytes = network.device_bytes();
   }
 
@@ -107,6 +151,8 @@ int bench(const BenchFlags& flags) {
              name_of(device->kind()), device->description());
   fmt::print("median {:.2f} ms, min {:.2f} ms of {} runs; {:.2f} images/s\n", median_ms, min_ms, times.size(),
              1e3 * batch / median_ms);
+  const std::vector<ExplainedStep> explained = explain(steps, flags);
+  if (flags.explain) print_explained(explained, flags);
   if (flags.json.empty()) return 0;
 
   nlohmann::ordered_json json;
@@ -139,6 +185,16 @@ int bench(const BenchFlags& flags) {
   version("onednn", onednn_version());
   version("cudnn", cudnn_version_or_none());
   version("cublas", cublas_version_or_none());
+  if (flags.explain) {
+    json["gigabytes_per_s"] = flags.gigabytes_per_s;
+    json["teraflops_per_s"] = flags.teraflops_per_s;
+    for (const ExplainedStep& s : explained)
+      json["steps"].push_back({{"name", s.step.name},
+                               {"bytes", s.step.cost.bytes},
+                               {"operations", s.step.cost.operations},
+                               {"least_ms", s.least_ms},
+                               {"measured_ms", s.measured_ms}});
+  }
   write_file(flags.json, json.dump(2) + "\n");
   return 0;
 }
@@ -158,6 +214,19 @@ Command add_bench(CLI::App& program) {
       ->check(within(1, 1000000))
       ->capture_default_str();
   app->add_option("--json", flags->json, "write the figures here as JSON, too")->type_name("FILE");
+  CLI::Option* explain =
+      app->add_flag("--explain", flags->explain,
+                    "then time each step by itself beside the least time that its bytes and operations take");
+  app->add_option("--bandwidth", flags->gigabytes_per_s, "of --explain: what memory moves")
+      ->type_name("GB/s")
+      ->check(within(1e-3, 1e9))
+      ->needs(explain)
+      ->capture_default_str();
+  app->add_option("--rate", flags->teraflops_per_s, "of --explain: what the device computes")
+      ->type_name("TFLOP/s")
+      ->check(within(1e-3, 1e9))
+      ->needs(explain)
+      ->capture_default_str();
   return {app, [flags] { return bench(*flags); }};
 }
 

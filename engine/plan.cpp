@@ -1,6 +1,7 @@
 #include "engine/plan.h"
 
 #include <algorithm>
+#include <array>
 #include <chrono>
 #include <numeric>
 
@@ -14,6 +15,24 @@ constexpr size_t kAlignment = 256;  // what every kernel may assume of a buffer'
 size_t aligned(size_t bytes) { return (bytes + kAlignment - 1) / kAlignment * kAlignment; }
 
 }  // namespace
+
+double time_on_device(Device& device, int runs, const std::function<void(Stream)>& work) {
+  const StreamOwner stream(device);
+  const auto graph = device.capture([&](Stream captured) {
+    for (int i = 0; i < runs; ++i) work(captured);
+  });
+  const auto begin = device.create_event(), end = device.create_event();
+  std::array<double, 4> milliseconds{};
+  for (double& time : milliseconds) {
+    begin->record(stream);
+    graph->launch(stream);
+    end->record(stream);
+    end->synchronize();
+    time = end->milliseconds_since(*begin);
+  }
+  std::sort(milliseconds.begin() + 1, milliseconds.end());  // the first was to warm up
+  return milliseconds[2] / 1e3 / runs;
+}
 
 uint8_t* Plan::Memory::operator[](Buffer buffer) const {
   const bool known = std::any_of(declared.begin(), declared.end(), [&](Buffer b) { return b.id == buffer.id; });
@@ -39,7 +58,7 @@ Buffer Plan::external_buffer(std::string name, void* memory, size_t bytes) {
   return add({.name = std::move(name), .bytes = bytes, .external = memory});
 }
 
-void Plan::step(std::string name, std::vector<Buffer> uses, Work work) {
+void Plan::step(std::string name, std::vector<Buffer> uses, Work work, Cost cost) {
   check(!finished_, "plan: step '{}' was added after finish()", name);
   std::erase_if(uses, [](Buffer b) { return !b.valid(); });
   const int now = static_cast<int>(steps_.size());
@@ -48,7 +67,7 @@ void Plan::step(std::string name, std::vector<Buffer> uses, Work work) {
     if (entry.first < 0) entry.first = now;
     entry.last = now;
   }
-  steps_.push_back({std::move(name), std::move(uses), std::move(work)});
+  steps_.push_back({std::move(name), std::move(uses), std::move(work), cost});
 }
 
 // Greedy by size (Pisarchyk & Lee, arXiv 2001.03288): the largest buffers are placed first, each at the lowest offset
@@ -110,6 +129,22 @@ void Plan::run_observed(const Observer& after) const {
     device_.synchronize();
     after(i, step.name, std::chrono::duration<double>(Clock::now() - start).count(), memory);
   }
+}
+
+std::vector<StepTime> Plan::time_steps(int runs) const {
+  check(finished_, "plan: time_steps() before finish()");
+  std::vector<StepTime> times;
+  for (const Step& step : steps_) {
+    const auto work = [&](Stream stream) {
+      Memory memory;
+      memory.plan = this;
+      memory.declared = step.uses;
+      memory.stream = stream;
+      step.work(memory);
+    };
+    times.push_back({step.name, step.cost, time_on_device(device_, runs, work)});
+  }
+  return times;
 }
 
 uint8_t* Plan::address(Buffer buffer) const {

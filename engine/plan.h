@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "engine/cost.h"
 #include "engine/device.h"
 
 namespace sandglass {
@@ -21,6 +22,17 @@ struct PlanTensor {
   Buffer buffer;
   TensorDesc desc;
 };
+
+/// A step's name, what it must do, and what it took.
+struct StepTime {
+  std::string name;
+  Cost cost;
+  double seconds = 0;
+};
+
+/// Seconds that one run of `work` takes by the device's clock: a graph of `runs` of them is launched once to warm up
+/// and three times for the median, so that launches cost what they cost in a captured step.
+double time_on_device(Device& device, int runs, const std::function<void(Stream)>& work);
 
 /// A list of steps over named buffers. While it is being built it only records; finish() places the buffers whose
 /// lifetimes do not overlap in the same memory and allocates one arena; run() then executes the steps in order and
@@ -64,8 +76,9 @@ class Plan {
     return {lasting_buffer(std::move(name), desc.bytes()), desc};
   }
 
-  /// Appends a step that touches `uses` (invalid buffers among them are ignored) and nothing else.
-  void step(std::string name, std::vector<Buffer> uses, Work work);
+  /// Appends a step that touches `uses` (invalid buffers among them are ignored) and nothing else. `cost`: for
+  /// time_steps.
+  void step(std::string name, std::vector<Buffer> uses, Work work, Cost cost = {});
 
   /// Places the buffers and allocates the arena. No step can be added afterwards.
   void finish();
@@ -74,6 +87,9 @@ class Plan {
   /// As run(), but waits for each step and then calls `after(index, name, seconds, memory)`; for profiles and searches.
   using Observer = std::function<void(size_t, const std::string&, double, const Memory&)>;
   void run_observed(const Observer& after) const;
+  /// What each step must do and how long the device takes for it: a time_on_device of the step by itself, in order.
+  /// Steps that change what they read do so `runs` times and more, so the buffers hold nothing of use afterwards.
+  std::vector<StepTime> time_steps(int runs) const;
 
   /// Address of a lasting or external buffer, for the world outside the steps.
   uint8_t* address(Buffer buffer) const;
@@ -102,6 +118,7 @@ class Plan {
     std::string name;
     std::vector<Buffer> uses;
     Work work;
+    Cost cost;
   };
   Buffer add(Entry entry);
 

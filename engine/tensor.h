@@ -47,6 +47,13 @@ struct TensorDesc {
   }
 };
 
+/// The bytes of several feature maps together.
+inline double bytes_of(std::initializer_list<TensorDesc> maps) {
+  double sum = 0;
+  for (const TensorDesc& map : maps) sum += static_cast<double>(map.bytes());
+  return sum;
+}
+
 /// Feature map in plain NHWC.
 inline TensorDesc nhwc(Shape shape, DataType type = DataType::float32) { return {shape, type, shape.c}; }
 

@@ -20,6 +20,7 @@
 #include <string>
 #include <vector>
 
+#include "engine/cost.h"
 #include "engine/device.h"
 #include "engine/error.h"
 
@@ -32,6 +33,8 @@ class Operation {
   /// The algorithm chosen for this spec, for reports: "oneDNN jit:avx2", "winograd_f4x4".
   virtual std::string implementation() const = 0;
   virtual size_t workspace_bytes() const { return 0; }
+  /// What the spec must move and compute; make_operation fills it in.
+  Cost cost;
   /// Queues the work on the stream.
   virtual void run(const Arguments& arguments, Stream stream) = 0;
 };
@@ -97,7 +100,9 @@ std::unique_ptr<typename Spec::Operation> make_operation(Device& device, const S
     for (const TensorDesc& map : spec.maps())
       check(device.stores(map.type), "{}: device '{}' has no feature maps of type {}", Spec::kName,
             name_of(device.kind()), name_of(map.type));
-  return found->second(device, spec);
+  auto operation = found->second(device, spec);
+  if constexpr (requires { spec.cost(); }) operation->cost = spec.cost();
+  return operation;
 }
 
 }  // namespace sandglass

@@ -34,16 +34,19 @@ void InferenceGraph::append(const std::string& conv_name, const std::string& bat
   const Buffer bias = plan.lasting_buffer(conv_name + ".bias", shape.k * sizeof(float));
   const Buffer workspace = plan.buffer(conv_name + ".workspace", operation->workspace_bytes());
   convs_.push_back({conv_name, batch_norm_name, shape, operation, weights, bias});
-  plan.step(conv_name, {x.buffer, y.buffer, weights, bias, workspace}, [=](const Plan::Memory& memory) {
-    ConvForwardArguments a;
-    a.x = memory[x.buffer];
-    a.y = memory[y.buffer];
-    a.weights = memory[weights];
-    a.bias = memory.f32(bias);
-    a.residual = spec.residual ? a.y : nullptr;
-    a.workspace = memory[workspace];
-    operation->run(a, memory.stream);
-  });
+  plan.step(
+      conv_name, {x.buffer, y.buffer, weights, bias, workspace},
+      [=](const Plan::Memory& memory) {
+        ConvForwardArguments a;
+        a.x = memory[x.buffer];
+        a.y = memory[y.buffer];
+        a.weights = memory[weights];
+        a.bias = memory.f32(bias);
+        a.residual = spec.residual ? a.y : nullptr;
+        a.workspace = memory[workspace];
+        operation->run(a, memory.stream);
+      },
+      operation->cost);
 }
 
 void finish_plan(Plan& plan, int batch) {

@@ -14,9 +14,14 @@ PlanTensor append_max_pool(Plan& plan, const std::string& name, const PlanTensor
   if (argmax) *argmax = plan.buffer(name + ".argmax", y.desc.elements());
   const Buffer places = argmax ? *argmax : Buffer{};
   std::shared_ptr<MaxPoolForward::Operation> operation = make_operation(plan.device(), MaxPoolForward{x.desc, y.desc});
-  plan.step(name, {x.buffer, y.buffer, places}, [=](const Plan::Memory& m) {
-    operation->run({m[x.buffer], m[y.buffer], places.valid() ? m[places] : nullptr}, m.stream);
-  });
+  Cost cost = operation->cost;
+  if (argmax) cost.bytes += static_cast<double>(y.desc.elements());
+  plan.step(
+      name, {x.buffer, y.buffer, places},
+      [=](const Plan::Memory& m) {
+        operation->run({m[x.buffer], m[y.buffer], places.valid() ? m[places] : nullptr}, m.stream);
+      },
+      cost);
   return y;
 }
 
@@ -24,9 +29,12 @@ void append_max_pool_backward(Plan& plan, const std::string& name, const PlanTen
                               const PlanTensor& dx, bool accumulate) {
   std::shared_ptr<MaxPoolBackward::Operation> operation =
       make_operation(plan.device(), MaxPoolBackward{dx.desc, dy.desc, accumulate});
-  plan.step(name, {dy.buffer, argmax, dx.buffer}, [=](const Plan::Memory& m) {
-    operation->run({m[dy.buffer], m[argmax], m[dx.buffer]}, m.stream);
-  });
+  plan.step(
+      name, {dy.buffer, argmax, dx.buffer},
+      [=](const Plan::Memory& m) {
+        operation->run({m[dy.buffer], m[argmax], m[dx.buffer]}, m.stream);
+      },
+      operation->cost);
 }
 
 // y = skip + upsampled low; y may be skip.
@@ -34,9 +42,12 @@ void append_upsample_add(Plan& plan, const std::string& name, const PlanTensor& 
                          const PlanTensor& y) {
   std::shared_ptr<UpsampleAddForward::Operation> operation =
       make_operation(plan.device(), UpsampleAddForward{low.desc, y.desc});
-  plan.step(name, {low.buffer, skip.buffer, y.buffer}, [=](const Plan::Memory& m) {
-    operation->run({m[low.buffer], m[skip.buffer], m[y.buffer]}, m.stream);
-  });
+  plan.step(
+      name, {low.buffer, skip.buffer, y.buffer},
+      [=](const Plan::Memory& m) {
+        operation->run({m[low.buffer], m[skip.buffer], m[y.buffer]}, m.stream);
+      },
+      operation->cost);
 }
 
 }  // namespace
@@ -72,12 +83,14 @@ PlanTensor Bottleneck::forward(TrainingGraph& graph, const PlanTensor& x) {
                shift2 = downsample_norm_.shift;
   std::shared_ptr<ResidualForward::Operation> operation =
       make_operation(graph.device(), ResidualForward{z.desc, has_downsample()});
-  graph.plan.step(name_ + " residual", {z.buffer, scale, shift, shortcut.buffer, scale2, shift2, y.buffer},
-                  [=](const Plan::Memory& m) {
-                    operation->run({m[z.buffer], m.f32(scale), m.f32(shift), m[shortcut.buffer], m.f32_or_null(scale2),
-                                    m.f32_or_null(shift2), m[y.buffer]},
-                                   m.stream);
-                  });
+  graph.plan.step(
+      name_ + " residual", {z.buffer, scale, shift, shortcut.buffer, scale2, shift2, y.buffer},
+      [=](const Plan::Memory& m) {
+        operation->run({m[z.buffer], m.f32(scale), m.f32(shift), m[shortcut.buffer], m.f32_or_null(scale2),
+                        m.f32_or_null(shift2), m[y.buffer]},
+                       m.stream);
+      },
+      operation->cost);
   graph.record_output(name_, y_);
   return y_;
 }
@@ -89,20 +102,21 @@ PlanTensor Bottleneck::backward(TrainingGraph& graph, const PlanTensor& dy) {
   const Buffer sum = norm3_.reduced_sum, sum_z = norm3_.reduced_sum_z, sum_shortcut = downsample_norm_.reduced_sum_z;
   std::shared_ptr<ResidualBackward::Operation> operation =
       make_operation(graph.device(), ResidualBackward{z.desc, has_downsample()});
-  graph.plan.step(name_ + " residual backward",
-                  {dy.buffer, y.buffer, z.buffer, shortcut.buffer, sum, sum_z, sum_shortcut},
-                  [=](const Plan::Memory& m) {
-                    ResidualBackwardArguments a;
-                    a.dy = m[dy.buffer];
-                    a.y = m[y.buffer];
-                    a.z = m[z.buffer];
-                    a.shortcut = m.or_null(shortcut.buffer);
-                    a.g = m[dy.buffer];
-                    a.sum = m.f64(sum);
-                    a.sum_z = m.f64(sum_z);
-                    a.sum_shortcut = sum_shortcut.valid() ? m.f64(sum_shortcut) : nullptr;
-                    operation->run(a, m.stream);
-                  });
+  graph.plan.step(
+      name_ + " residual backward", {dy.buffer, y.buffer, z.buffer, shortcut.buffer, sum, sum_z, sum_shortcut},
+      [=](const Plan::Memory& m) {
+        ResidualBackwardArguments a;
+        a.dy = m[dy.buffer];
+        a.y = m[y.buffer];
+        a.z = m[z.buffer];
+        a.shortcut = m.or_null(shortcut.buffer);
+        a.g = m[dy.buffer];
+        a.sum = m.f64(sum);
+        a.sum_z = m.f64(sum_z);
+        a.sum_shortcut = sum_shortcut.valid() ? m.f64(sum_shortcut) : nullptr;
+        operation->run(a, m.stream);
+      },
+      operation->cost);
   const PlanTensor g = dy;  // now the gradient of both summands
 
   const PlanTensor dz3 = graph.map(name_ + ".dz3", z3_.desc.shape);
@@ -166,9 +180,12 @@ PlanTensor HourglassLevel::backward(TrainingGraph& graph, const PlanTensor& dy) 
   PlanTensor low = graph.map(name_ + ".dlow", pooled_.desc.shape);
   std::shared_ptr<UpsampleBackward::Operation> upsample =
       make_operation(graph.device(), UpsampleBackward{low.desc, dy.desc});
-  graph.plan.step(name_ + " upsample backward", {dy.buffer, low.buffer}, [=](const Plan::Memory& m) {
-    upsample->run({m[dy.buffer], m[low.buffer]}, m.stream);
-  });
+  graph.plan.step(
+      name_ + " upsample backward", {dy.buffer, low.buffer},
+      [=](const Plan::Memory& m) {
+        upsample->run({m[dy.buffer], m[low.buffer]}, m.stream);
+      },
+      upsample->cost);
   low = after_.backward(graph, low);
   low = inner_ ? inner_->backward(graph, low) : innermost_->backward(graph, low);
   low = before_.backward(graph, low);
@@ -211,9 +228,12 @@ PlanTensor HeatmapNet::forward(TrainingGraph& graph, const PlanTensor& picture) 
   std::shared_ptr<BatchNormApply::Operation> apply = make_operation(graph.device(), BatchNormApply{stem_z_.desc, true});
   const PlanTensor z = stem_z_, y = stem_y_;
   const Buffer scale = stem_norm_.scale, shift = stem_norm_.shift;
-  graph.plan.step("bn1 apply", {z.buffer, scale, shift, y.buffer}, [=](const Plan::Memory& m) {
-    apply->run({m[z.buffer], m.f32(scale), m.f32(shift), m[y.buffer]}, m.stream);
-  });
+  graph.plan.step(
+      "bn1 apply", {z.buffer, scale, shift, y.buffer},
+      [=](const Plan::Memory& m) {
+        apply->run({m[z.buffer], m.f32(scale), m.f32(shift), m[y.buffer]}, m.stream);
+      },
+      apply->cost);
   PlanTensor x = conv2_.forward(graph, stem_y_);
   x = append_max_pool(graph.plan, "pool", x, &argmax_);
   pooled_ = x;
@@ -250,9 +270,12 @@ void HeatmapNet::backward(TrainingGraph& graph, const PlanTensor& dy) {
                sum_z = stem_norm_.reduced_sum_z;
   std::shared_ptr<BatchNormBackwardReduce::Operation> reduce =
       make_operation(graph.device(), BatchNormBackwardReduce{z.desc});
-  graph.plan.step("bn1 backward reduce", {g.buffer, z.buffer, scale, shift, sum, sum_z}, [=](const Plan::Memory& m) {
-    reduce->run({m[g.buffer], m[z.buffer], m.f32(scale), m.f32(shift), m.f64(sum), m.f64(sum_z)}, m.stream);
-  });
+  graph.plan.step(
+      "bn1 backward reduce", {g.buffer, z.buffer, scale, shift, sum, sum_z},
+      [=](const Plan::Memory& m) {
+        reduce->run({m[g.buffer], m[z.buffer], m.f32(scale), m.f32(shift), m.f64(sum), m.f64(sum_z)}, m.stream);
+      },
+      reduce->cost);
   stem_norm_.backward(graph, g, z, g);
   stem_.backward_weights(graph, g);
 }

@@ -27,12 +27,17 @@ struct InferenceNetwork::Implementation {
     const PlanTensor y = HeatmapNet(config).infer(graph, picture);
     heatmaps = plan.lasting_tensor("heatmaps", y.desc);
     std::shared_ptr<Peak::Operation> peak = make_operation(device, Peak{y.desc});
-    plan.step("peak", {y.buffer, peak_values}, [=, this](const Plan::Memory& m) {
-      peak->run({m.f32(y.buffer), m.f32(peak_values)}, m.stream);
-    });
-    plan.step("keep heatmaps", {y.buffer, heatmaps.buffer}, [=, this](const Plan::Memory& m) {
-      this->device.copy(m[heatmaps.buffer], m[y.buffer], y.desc.bytes(), m.stream);
-    });
+    plan.step(
+        "peak", {y.buffer, peak_values},
+        [=, this](const Plan::Memory& m) {
+          peak->run({m.f32(y.buffer), m.f32(peak_values)}, m.stream);
+        },
+        peak->cost);
+    plan.step("keep heatmaps", {y.buffer, heatmaps.buffer},
+              [=, this](const Plan::Memory& m) {
+                this->device.copy(m[heatmaps.buffer], m[y.buffer], y.desc.bytes(), m.stream);
+              },
+              {.bytes = bytes_of({y.desc, y.desc})});
     finish_plan(plan, batch);
     graph.load(weights);
     peaks.resize(size_t(batch) * k);
@@ -40,11 +45,15 @@ struct InferenceNetwork::Implementation {
     staged = PinnedMemory(device, std::max(batch * sizeof(WarpPicture), peak_bytes));
     network = device.capture([this](Stream stream) { plan.run(stream); });
     whole = device.capture([this](Stream stream) {
-      warp->run({plan.address(pixels), reinterpret_cast<const WarpPicture*>(plan.address(pictures)),
-                 plan.address(picture.buffer)},
-                stream);
+      run_warp(stream);
       plan.run(stream);
     });
+  }
+
+  void run_warp(Stream stream) const {
+    warp->run({plan.address(pixels), reinterpret_cast<const WarpPicture*>(plan.address(pictures)),
+               plan.address(picture.buffer)},
+              stream);
   }
 
   // `graph_to_run`: the network alone, or with the warp before it.
@@ -107,6 +116,14 @@ void InferenceNetwork::run_on_tensors(std::span<const float> input) {
   convert_layout(nchw, input.data(), picture.desc, converted.data());
   self.device.copy_to_device(picture.data, converted.data(), picture.desc.bytes());
   self.run(*self.network);
+}
+
+std::vector<StepTime> InferenceNetwork::time_steps(int runs) const {
+  const Implementation& self = *implementation_;
+  const auto run_warp = [&](Stream stream) { self.run_warp(stream); };
+  std::vector<StepTime> times{{"warp", self.warp->cost, time_on_device(self.device, runs, run_warp)}};
+  for (StepTime& step : self.plan.time_steps(runs)) times.push_back(std::move(step));
+  return times;
 }
 
 const HeatmapPeak& InferenceNetwork::peak(int picture, int map) const {

@@ -37,6 +37,9 @@ class InferenceNetwork {
   /// Heatmaps of the last run, [batch][K][map_size][map_size].
   std::vector<float> heatmaps() const;
 
+  /// What each step of the last batch's run must do and how long it takes, as Plan::time_steps says; first the warp.
+  std::vector<StepTime> time_steps(int runs) const;
+
   int batch() const;
   const NetworkConfig& config() const;
   const Plan& plan() const;

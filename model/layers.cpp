@@ -27,7 +27,8 @@ void BatchNormLayer::finalize(TrainingGraph& graph, int64_t pixels) {
         operation->run({m.f64(this_sum), m.f64(this_squares), m.f32(gamma), m.f32(beta), m.f32(running_mean),
                         m.f32(running_var), m.f32(mean), m.f32(inv_std), m.f32(scale), m.f32(shift)},
                        m.stream);
-      });
+      },
+      operation->cost);
 }
 
 void BatchNormLayer::declare_reductions(TrainingGraph& graph) {
@@ -48,12 +49,16 @@ void BatchNormLayer::backward(TrainingGraph& graph, const PlanTensor& g, const P
         finalize->run({m.f64(sum), m.f64(sum_z), m.f32(gamma), m.f32(mean), m.f32(inv_std), m.f32(dgamma), m.f32(dbeta),
                        m.f32(a), m.f32(b), m.f32(c)},
                       m.stream);
-      });
+      },
+      finalize->cost);
   std::shared_ptr<BatchNormBackwardApply::Operation> apply =
       make_operation(graph.device(), BatchNormBackwardApply{.z = z.desc});
-  graph.plan.step(name_ + " backward apply", {g.buffer, z.buffer, a, b, c, dz.buffer}, [=](const Plan::Memory& m) {
-    apply->run({m[g.buffer], m[z.buffer], m.f32(a), m.f32(b), m.f32(c), m[dz.buffer]}, m.stream);
-  });
+  graph.plan.step(
+      name_ + " backward apply", {g.buffer, z.buffer, a, b, c, dz.buffer},
+      [=](const Plan::Memory& m) {
+        apply->run({m[g.buffer], m[z.buffer], m.f32(a), m.f32(b), m.f32(c), m[dz.buffer]}, m.stream);
+      },
+      apply->cost);
 }
 
 PlanTensor ConvLayer::forward(TrainingGraph& graph, const PlanTensor& x, const BatchNormLayer* input_norm,
@@ -81,21 +86,22 @@ PlanTensor ConvLayer::forward(TrainingGraph& graph, const PlanTensor& x, const B
   const size_t packed_bytes = operation->packed_weight_bytes();
   const Buffer packed = packed_bytes ? graph.plan.buffer(name_ + ".packed", packed_bytes) : Buffer{};
   const Buffer workspace = graph.plan.buffer(name_ + ".workspace", operation->workspace_bytes());
-  graph.plan.step(name_ + " forward",
-                  {x.buffer, y.buffer, weights, bias, sum, squares, scale, shift, packed, workspace},
-                  [=](const Plan::Memory& m) {
-                    if (packed.valid()) operation->pack_weights(m[weights], m[packed], m.stream);
-                    ConvForwardArguments a;
-                    a.x = m[x.buffer];
-                    a.weights = packed.valid() ? m[packed] : m[weights];
-                    a.y = m[y.buffer];
-                    a.transform = {m.f32_or_null(scale), m.f32_or_null(shift), true};
-                    a.bias = m.f32_or_null(bias);
-                    a.sum = sum.valid() ? m.f64(sum) : nullptr;
-                    a.sum_squares = squares.valid() ? m.f64(squares) : nullptr;
-                    a.workspace = m[workspace];
-                    operation->run(a, m.stream);
-                  });
+  graph.plan.step(
+      name_ + " forward", {x.buffer, y.buffer, weights, bias, sum, squares, scale, shift, packed, workspace},
+      [=](const Plan::Memory& m) {
+        if (packed.valid()) operation->pack_weights(m[weights], m[packed], m.stream);
+        ConvForwardArguments a;
+        a.x = m[x.buffer];
+        a.weights = packed.valid() ? m[packed] : m[weights];
+        a.y = m[y.buffer];
+        a.transform = {m.f32_or_null(scale), m.f32_or_null(shift), true};
+        a.bias = m.f32_or_null(bias);
+        a.sum = sum.valid() ? m.f64(sum) : nullptr;
+        a.sum_squares = squares.valid() ? m.f64(squares) : nullptr;
+        a.workspace = m[workspace];
+        operation->run(a, m.stream);
+      },
+      operation->cost);
   graph.record_output(name_, y);
   return y;
 }
@@ -107,17 +113,19 @@ void ConvLayer::backward_weights(TrainingGraph& graph, const PlanTensor& dy) {
   const Buffer dw = graph.gradient(name_ + ".weight"), db = bias_ ? graph.gradient(name_ + ".bias") : Buffer{};
   const Buffer workspace = graph.plan.buffer(name_ + ".workspace", operation->workspace_bytes());
   const Buffer x = x_.buffer, scale = input_scale_, shift = input_shift_;
-  graph.plan.step(name_ + " backward weights", {x, dy.buffer, dw, db, scale, shift, workspace},
-                  [=](const Plan::Memory& m) {
-                    ConvBackwardWeightsArguments a;
-                    a.x = m[x];
-                    a.dy = m[dy.buffer];
-                    a.dw = m.f32(dw);
-                    a.db = m.f32_or_null(db);
-                    a.transform = {m.f32_or_null(scale), m.f32_or_null(shift), true};
-                    a.workspace = m[workspace];
-                    operation->run(a, m.stream);
-                  });
+  graph.plan.step(
+      name_ + " backward weights", {x, dy.buffer, dw, db, scale, shift, workspace},
+      [=](const Plan::Memory& m) {
+        ConvBackwardWeightsArguments a;
+        a.x = m[x];
+        a.dy = m[dy.buffer];
+        a.dw = m.f32(dw);
+        a.db = m.f32_or_null(db);
+        a.transform = {m.f32_or_null(scale), m.f32_or_null(shift), true};
+        a.workspace = m[workspace];
+        operation->run(a, m.stream);
+      },
+      operation->cost);
 }
 
 void ConvLayer::backward_data(TrainingGraph& graph, const PlanTensor& dy, const PlanTensor& dx, bool accumulate,
@@ -138,22 +146,23 @@ void ConvLayer::backward_data(TrainingGraph& graph, const PlanTensor& dy, const 
   const size_t packed_bytes = operation->packed_weight_bytes();
   const Buffer packed = packed_bytes ? graph.plan.buffer(name_ + ".packed", packed_bytes) : Buffer{};
   const Buffer workspace = graph.plan.buffer(name_ + ".workspace", operation->workspace_bytes());
-  graph.plan.step(name_ + " backward data",
-                  {dy.buffer, dx.buffer, weights, z, scale, shift, sum, sum_z, packed, workspace},
-                  [=](const Plan::Memory& m) {
-                    if (packed.valid()) operation->pack_weights(m[weights], m[packed], m.stream);
-                    ConvBackwardDataArguments a;
-                    a.dy = m[dy.buffer];
-                    a.weights = packed.valid() ? m[packed] : m[weights];
-                    a.dx = m[dx.buffer];
-                    a.z = m.or_null(z);
-                    a.scale = m.f32_or_null(scale);
-                    a.shift = m.f32_or_null(shift);
-                    a.sum = sum.valid() ? m.f64(sum) : nullptr;
-                    a.sum_z = sum_z.valid() ? m.f64(sum_z) : nullptr;
-                    a.workspace = m[workspace];
-                    operation->run(a, m.stream);
-                  });
+  graph.plan.step(
+      name_ + " backward data", {dy.buffer, dx.buffer, weights, z, scale, shift, sum, sum_z, packed, workspace},
+      [=](const Plan::Memory& m) {
+        if (packed.valid()) operation->pack_weights(m[weights], m[packed], m.stream);
+        ConvBackwardDataArguments a;
+        a.dy = m[dy.buffer];
+        a.weights = packed.valid() ? m[packed] : m[weights];
+        a.dx = m[dx.buffer];
+        a.z = m.or_null(z);
+        a.scale = m.f32_or_null(scale);
+        a.shift = m.f32_or_null(shift);
+        a.sum = sum.valid() ? m.f64(sum) : nullptr;
+        a.sum_z = sum_z.valid() ? m.f64(sum_z) : nullptr;
+        a.workspace = m[workspace];
+        operation->run(a, m.stream);
+      },
+      operation->cost);
 }
 
 }  // namespace sandglass

@@ -51,6 +51,7 @@ struct TrainingNetwork::Implementation {
     float norm_and_flag[2];
     float loss;
   };
+  void run_warp(Stream stream) const;
   void fill(Slot& slot, const TrainingBatch& batch);
   // The pieces of a slot behind each other: small arrays, then the pixels.
   size_t small_bytes() const;
@@ -114,18 +115,24 @@ TrainingNetwork::Implementation::Implementation(Device& device, const TrainingNe
   std::shared_ptr<L2Loss::Operation> l2_loss = make_operation(device, L2Loss{y.desc, dy.desc});
   const Buffer workspace =
       pass.buffer("loss.workspace", std::max(heatmap_loss->workspace_bytes(), l2_loss->workspace_bytes()));
-  pass.step("loss", {y.buffer, dy.buffer, intensities, points, loss, workspace}, [=, this](const Plan::Memory& m) {
-    if (use_target) {
-      l2_loss->run({m.f32(y.buffer), target.f32(), nullptr, m[dy.buffer], m.f32(loss), m[workspace]}, m.stream);
-    } else {
-      heatmap_loss->run({m.f32(y.buffer), {m.f32(intensities), m.f32(points)}, m[dy.buffer], m.f32(loss), m[workspace]},
-                        m.stream);
-    }
-  });
+  pass.step(
+      "loss", {y.buffer, dy.buffer, intensities, points, loss, workspace},
+      [=, this](const Plan::Memory& m) {
+        if (use_target) {
+          l2_loss->run({m.f32(y.buffer), target.f32(), nullptr, m[dy.buffer], m.f32(loss), m[workspace]}, m.stream);
+        } else {
+          heatmap_loss->run(
+              {m.f32(y.buffer), {m.f32(intensities), m.f32(points)}, m[dy.buffer], m.f32(loss), m[workspace]},
+              m.stream);
+        }
+      },
+      heatmap_loss->cost);
   // The heatmaps outlive the pass for whoever asks.
-  pass.step("keep heatmaps", {y.buffer, heatmaps.buffer}, [=, this](const Plan::Memory& m) {
-    this->device.copy(m[heatmaps.buffer], m[y.buffer], y.desc.bytes(), m.stream);
-  });
+  pass.step("keep heatmaps", {y.buffer, heatmaps.buffer},
+            [=, this](const Plan::Memory& m) {
+              this->device.copy(m[heatmaps.buffer], m[y.buffer], y.desc.bytes(), m.stream);
+            },
+            {.bytes = bytes_of({y.desc, y.desc})});
   net.backward(graph, dy);
   finish_plan(pass, options.batch);
 
@@ -134,16 +141,22 @@ TrainingNetwork::Implementation::Implementation(Device& device, const TrainingNe
   const size_t count = table.parameter_elements();
   std::shared_ptr<GradientNorm::Operation> gradient_norm = make_operation(device, GradientNorm{count});
   const Buffer norm_workspace = updates.buffer("norm.workspace", gradient_norm->workspace_bytes());
-  updates.step("gradient norm", {norm, norm_workspace}, [=, this](const Plan::Memory& m) {
-    gradient_norm->run({gradients.f32(), m.f32(norm), m[norm_workspace]}, m.stream);
-  });
+  updates.step(
+      "gradient norm", {norm, norm_workspace},
+      [=, this](const Plan::Memory& m) {
+        gradient_norm->run({gradients.f32(), m.f32(norm), m[norm_workspace]}, m.stream);
+      },
+      gradient_norm->cost);
   std::shared_ptr<Optimizer::Operation> optimizer =
       make_operation(device, Optimizer{options.optimizer, count, table.decayed_elements()});
-  updates.step("optimizer", {norm, rates}, [=, this](const Plan::Memory& m) {
-    optimizer->run({parameters.f32(), gradients.f32(), first_moment.f32(), second_moment.f32(), m.f32(norm),
-                    reinterpret_cast<const OptimizerRates*>(m[rates]), reinterpret_cast<bfloat16*>(copies.data())},
-                   m.stream);
-  });
+  updates.step(
+      "optimizer", {norm, rates},
+      [=, this](const Plan::Memory& m) {
+        optimizer->run({parameters.f32(), gradients.f32(), first_moment.f32(), second_moment.f32(), m.f32(norm),
+                        reinterpret_cast<const OptimizerRates*>(m[rates]), reinterpret_cast<bfloat16*>(copies.data())},
+                       m.stream);
+      },
+      optimizer->cost);
   updates.finish();
 
   for (Slot& slot : slots) {
@@ -153,12 +166,16 @@ TrainingNetwork::Implementation::Implementation(Device& device, const TrainingNe
     slot.consumed = device.create_event();
   }
   step_graph = device.capture([this](Stream stream) {
-    warp->run({pass.address(pixels), reinterpret_cast<const WarpPicture*>(pass.address(pictures)),
-               pass.address(picture.buffer)},
-              stream);
+    run_warp(stream);
     pass.run(stream);
     updates.run(stream);
   });
+}
+
+void TrainingNetwork::Implementation::run_warp(Stream stream) const {
+  warp->run({pass.address(pixels), reinterpret_cast<const WarpPicture*>(pass.address(pictures)),
+             pass.address(picture.buffer)},
+            stream);
 }
 
 void TrainingNetwork::Implementation::check_batch(const TrainingBatch& batch) const {
@@ -393,6 +410,15 @@ std::string TrainingNetwork::first_non_finite_layer() {
     }
   });
   return layer;
+}
+
+std::vector<StepTime> TrainingNetwork::time_steps(int runs) const {
+  const Implementation& self = *implementation_;
+  const auto run_warp = [&](Stream stream) { self.run_warp(stream); };
+  std::vector<StepTime> times{{"warp", self.warp->cost, time_on_device(self.device, runs, run_warp)}};
+  for (const Plan* plan : {&self.pass, &self.updates})
+    for (StepTime& step : plan->time_steps(runs)) times.push_back(std::move(step));
+  return times;
 }
 
 const Plan& TrainingNetwork::plan() const { return implementation_->pass; }

@@ -82,6 +82,10 @@ class TrainingNetwork {
   /// ones; empty if none did. Runs the last batch's forward pass again.
   std::string first_non_finite_layer();
 
+  /// What each part of a step must do and how long it takes on the last batch, as Plan::time_steps says, from the warp
+  /// to the optimiser. Parameters and running statistics hold nothing of use afterwards.
+  std::vector<StepTime> time_steps(int runs) const;
+
   const Plan& plan() const;
   size_t device_bytes() const;  ///< arena, parameters, gradients and optimiser state
 

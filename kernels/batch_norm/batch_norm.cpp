@@ -23,4 +23,20 @@ void BatchNormBackwardReduce::check() const { check_map(kName, "z", z); }
 void BatchNormBackwardFinalize::check() const { check_channels(kName, channels, count); }
 void BatchNormBackwardApply::check() const { check_map(kName, "z", z); }
 
+Cost BatchNormFinalize::cost() const {
+  constexpr double kDoubles = 2, kFloats = 10;  // running statistics are read and written
+  return {channels * (kDoubles * sizeof(double) + kFloats * sizeof(float)), 0};
+}
+Cost BatchNormApply::cost() const { return {bytes_of({z, z}), 2.0 * static_cast<double>(z.shape.elements())}; }
+Cost BatchNormBackwardReduce::cost() const {
+  return {bytes_of({z, z, z}), 5.0 * static_cast<double>(z.shape.elements())};
+}
+Cost BatchNormBackwardFinalize::cost() const {
+  constexpr double kDoubles = 2, kFloats = 8;
+  return {channels * (kDoubles * sizeof(double) + kFloats * sizeof(float)), 0};
+}
+Cost BatchNormBackwardApply::cost() const {
+  return {bytes_of({z, z, z}), 4.0 * static_cast<double>(z.shape.elements())};
+}
+
 }  // namespace sandglass

@@ -35,6 +35,7 @@ struct BatchNormFinalize {
   int64_t count = 0;  ///< M, elements per channel; at least 2
   float epsilon = 1e-5f, momentum = 0.1f;
   void check() const;
+  Cost cost() const;
 };
 
 struct BatchNormApplyArguments {
@@ -53,6 +54,7 @@ struct BatchNormApply {
   bool relu = false;
   std::vector<TensorDesc> maps() const { return {z}; }
   void check() const;
+  Cost cost() const;
 };
 
 struct BatchNormBackwardReduceArguments {
@@ -72,6 +74,7 @@ struct BatchNormBackwardReduce {
   TensorDesc z;
   std::vector<TensorDesc> maps() const { return {z}; }
   void check() const;
+  Cost cost() const;
 };
 
 struct BatchNormBackwardFinalizeArguments {
@@ -95,6 +98,7 @@ struct BatchNormBackwardFinalize {
   int channels = 0;
   int64_t count = 0;  ///< M
   void check() const;
+  Cost cost() const;
 };
 
 struct BatchNormBackwardApplyArguments {
@@ -114,6 +118,7 @@ struct BatchNormBackwardApply {
   TensorDesc z;
   std::vector<TensorDesc> maps() const { return {z}; }
   void check() const;
+  Cost cost() const;
 };
 
 /// float64 loops over plain arrays of `pixels` rows of `channels`; for tests only.

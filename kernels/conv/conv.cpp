@@ -44,4 +44,16 @@ void ConvBackwardWeights::check() const {
   check_map(kName, "dy", dy, shape.output());
 }
 
+Cost ConvForward::cost() const {
+  const auto filters = static_cast<double>(shape.weight_elements() * bytes_per_element(weights));
+  return {bytes_of({x, y}) + filters + (residual ? bytes_of({y}) : 0), 2 * shape.macs()};
+}
+Cost ConvBackwardData::cost() const {
+  const auto filters = static_cast<double>(shape.weight_elements() * bytes_per_element(weights));
+  return {bytes_of({dy, dx}) + filters + (accumulate + mask) * bytes_of({dx}), 2 * shape.macs()};
+}
+Cost ConvBackwardWeights::cost() const {
+  return {bytes_of({x, dy}) + static_cast<double>(shape.weight_elements() * sizeof(float)), 2 * shape.macs()};
+}
+
 }  // namespace sandglass

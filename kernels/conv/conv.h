@@ -71,6 +71,7 @@ struct ConvForward {
   DataType weights = DataType::float32;  ///< of the KRSC weights that run() or pack_weights() reads
   std::vector<TensorDesc> maps() const { return {x, y}; }
   void check() const;
+  Cost cost() const;
 };
 
 struct ConvBackwardDataArguments {
@@ -98,6 +99,7 @@ struct ConvBackwardData {
   DataType weights = DataType::float32;  ///< as in ConvForward
   std::vector<TensorDesc> maps() const { return {dy, dx}; }
   void check() const;
+  Cost cost() const;
 };
 
 struct ConvBackwardWeightsArguments {
@@ -119,6 +121,7 @@ struct ConvBackwardWeights {
   bool input_transform = false, bias = false;
   std::vector<TensorDesc> maps() const { return {x, dy}; }
   void check() const;
+  Cost cost() const;
 };
 
 /// The meaning of the three operations in float64 loops over plain NHWC arrays; for tests only.

@@ -23,4 +23,9 @@ void HeatmapRender::check() const {
   sandglass::check(target.type == DataType::float32, "{}: target is {}, must be float32", kName, name_of(target.type));
 }
 
+// A Gaussian counts as ten operations.
+Cost HeatmapRender::cost() const {
+  return {bytes_of({target}), 10.0 * heatmap.points_per_map * static_cast<double>(target.shape.elements())};
+}
+
 }  // namespace sandglass

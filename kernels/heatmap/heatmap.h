@@ -51,6 +51,7 @@ struct HeatmapRender {
   HeatmapSpec heatmap;
   TensorDesc target;
   void check() const;
+  Cost cost() const;
 };
 
 namespace reference {

@@ -21,4 +21,10 @@ void HeatmapLoss::check() const {
 
 void L2Loss::check() const { check_maps(kName, y, dy); }
 
+// A Gaussian counts as ten operations.
+Cost HeatmapLoss::cost() const {
+  return {bytes_of({y, dy}), (4 + 10.0 * heatmap.points_per_map) * static_cast<double>(y.shape.elements())};
+}
+Cost L2Loss::cost() const { return {bytes_of({y, y, dy}), 4.0 * static_cast<double>(y.shape.elements())}; }
+
 }  // namespace sandglass

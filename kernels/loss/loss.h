@@ -27,6 +27,7 @@ struct HeatmapLoss {
   TensorDesc dy;  ///< block of y; float32 or bfloat16
   std::vector<TensorDesc> maps() const { return {y, dy}; }
   void check() const;
+  Cost cost() const;
 };
 
 struct L2LossArguments {
@@ -47,6 +48,7 @@ struct L2Loss {
   TensorDesc dy;  ///< block of y; float32 or bfloat16
   std::vector<TensorDesc> maps() const { return {y, dy}; }
   void check() const;
+  Cost cost() const;
 };
 
 namespace reference {

@@ -19,4 +19,11 @@ void check_maps(const char* operation, const char* large_name, const TensorDesc&
 void MaxPoolForward::check() const { check_maps(kName, "x", x, "y", y); }
 void MaxPoolBackward::check() const { check_maps(kName, "dx", dx, "dy", dy); }
 
+// Places of maxima, a byte each, are counted where a backward pass needs them: by that and by who asks for them.
+Cost MaxPoolForward::cost() const { return {bytes_of({x, y}), 3.0 * static_cast<double>(y.shape.elements())}; }
+Cost MaxPoolBackward::cost() const {
+  return {bytes_of({dx, dy}) + (accumulate ? bytes_of({dx}) : 0) + static_cast<double>(dy.elements()),
+          accumulate ? static_cast<double>(dy.shape.elements()) : 0};
+}
+
 }  // namespace sandglass

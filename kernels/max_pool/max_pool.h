@@ -24,6 +24,7 @@ struct MaxPoolForward {
   TensorDesc x, y;  ///< same block; y.shape == pooled(x.shape); H, W >= 2
   std::vector<TensorDesc> maps() const { return {x, y}; }
   void check() const;
+  Cost cost() const;
 };
 
 struct MaxPoolBackwardArguments {
@@ -40,6 +41,7 @@ struct MaxPoolBackward {
   bool accumulate = false;  ///< add to dx instead of overwriting it
   std::vector<TensorDesc> maps() const { return {dx, dy}; }
   void check() const;
+  Cost cost() const;
 };
 
 /// float64 loops over plain NHWC arrays; for tests only.

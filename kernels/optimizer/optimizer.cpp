@@ -12,4 +12,12 @@ void Optimizer::check() const {
                    decayed, count);
 }
 
+Cost GradientNorm::cost() const { return {sizeof(float) * static_cast<double>(count), 2 * static_cast<double>(count)}; }
+Cost Optimizer::cost() const {
+  // Gradients are read, parameters and moments read and written, copies written.
+  const double arrays = kind == OptimizerKind::adamw ? 7 : 5;
+  return {arrays * sizeof(float) * static_cast<double>(count) + sizeof(bfloat16) * static_cast<double>(decayed),
+          (kind == OptimizerKind::adamw ? 14 : 9) * static_cast<double>(count)};
+}
+
 }  // namespace sandglass

@@ -26,6 +26,7 @@ struct GradientNorm {
   static constexpr const char* kName = "gradient_norm";
   size_t count = 0;
   void check() const;
+  Cost cost() const;
 };
 
 enum class OptimizerKind { rmsprop, adamw };
@@ -59,6 +60,7 @@ struct Optimizer {
   size_t count = 0;
   size_t decayed = 0;  ///< the first `decayed` parameters (convolution weights) have weight decay, the others none
   void check() const;
+  Cost cost() const;
 };
 
 /// float64 loops; `step` as in OptimizerRates. For tests only.

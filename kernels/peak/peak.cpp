@@ -9,4 +9,6 @@ void Peak::check() const {
   sandglass::check(maps.type == DataType::float32, "{}: maps is {}, must be float32", kName, name_of(maps.type));
 }
 
+Cost Peak::cost() const { return {bytes_of({maps}), static_cast<double>(maps.shape.elements())}; }
+
 }  // namespace sandglass

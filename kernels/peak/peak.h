@@ -21,6 +21,7 @@ struct Peak {
   static constexpr const char* kName = "peak";
   TensorDesc maps;
   void check() const;
+  Cost cost() const;
 };
 
 namespace reference {

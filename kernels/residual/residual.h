@@ -29,6 +29,7 @@ struct ResidualForward {
   bool shortcut_transform = false;
   std::vector<TensorDesc> maps() const { return {z}; }
   void check() const;
+  Cost cost() const;
 };
 
 struct ResidualBackwardArguments {
@@ -50,6 +51,7 @@ struct ResidualBackward {
   bool shortcut_transform = false;
   std::vector<TensorDesc> maps() const { return {z}; }
   void check() const;
+  Cost cost() const;
 };
 
 /// float64 loops over plain arrays of `pixels` rows of `channels`; null scale2: identity shortcut. For tests only.

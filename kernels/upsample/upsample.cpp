@@ -18,4 +18,7 @@ void check_maps(const char* operation, const char* low_name, const TensorDesc& l
 void UpsampleAddForward::check() const { check_maps(kName, "low", low, "y", y); }
 void UpsampleBackward::check() const { check_maps(kName, "dlow", dlow, "dy", dy); }
 
+Cost UpsampleAddForward::cost() const { return {bytes_of({low, y, y}), static_cast<double>(y.shape.elements())}; }
+Cost UpsampleBackward::cost() const { return {bytes_of({dlow, dy}), 3.0 * static_cast<double>(dlow.shape.elements())}; }
+
 }  // namespace sandglass

@@ -21,6 +21,7 @@ struct UpsampleAddForward {
   TensorDesc low, y;  ///< same block; H and W of y are twice those of low
   std::vector<TensorDesc> maps() const { return {low, y}; }
   void check() const;
+  Cost cost() const;
 };
 
 struct UpsampleBackwardArguments {
@@ -35,6 +36,7 @@ struct UpsampleBackward {
   TensorDesc dlow, dy;
   std::vector<TensorDesc> maps() const { return {dlow, dy}; }
   void check() const;
+  Cost cost() const;
 };
 
 /// float64 loops over plain NHWC arrays; for tests only. `y_shape` is the large shape.

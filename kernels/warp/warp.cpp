@@ -9,4 +9,10 @@ void Warp::check() const {
   sandglass::check(out.shape.c == 3, "{}: out has {} channels, expected 3 (RGB)", kName, out.shape.c);
 }
 
+// As if each pixel of the result were one of the source.
+Cost Warp::cost() const {
+  const auto elements = static_cast<double>(out.shape.elements());
+  return {bytes_of({out}) + elements, 10 * elements};
+}
+
 }  // namespace sandglass

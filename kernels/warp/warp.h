@@ -35,6 +35,7 @@ struct Warp {
   TensorDesc out;  ///< C = 3
   std::vector<TensorDesc> maps() const { return {out}; }
   void check() const;
+  Cost cost() const;
 };
 
 namespace reference {

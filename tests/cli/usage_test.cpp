@@ -41,6 +41,8 @@ TEST_F(ProgramTest, WrongUsageIsOneLineAndCode2) {
       {{"bench"}, "--mode is required"},
       {{"bench", "--mode", "sleep"}, "--mode: sleep not in"},
       {{"bench", "--mode", "infer", "--iterations", "0"}, "--iterations"},
+      {{"bench", "--mode", "infer", "--bandwidth", "100"}, "--explain"},
+      {{"bench", "--mode", "infer", "--explain", "--rate", "0"}, "--rate"},
       {{"info", "--batch", "2"}, "--plan"},
       {{"info", "file", "--plan"}, "--plan"},
   };

@@ -131,7 +131,34 @@ TEST_F(ProgramTest, BenchWritesItsFigures) {
     EXPECT_NEAR(figures["images_per_s"].get<double>(), 2000 / times[2], 1e-6);
     for (const char* key : {"threads", "processor", "version", "commit", "onednn", "peak_resident_mib"})
       EXPECT_TRUE(figures.contains(key)) << key;
+    EXPECT_FALSE(figures.contains("steps"));
   }
+}
+
+TEST_F(ProgramTest, BenchExplainsItsSteps) {
+  const Finished finished =
+      run({"bench", "--mode", "train", "--batch", "2", "--iterations", "1", "--set", "width=16", "--set",
+           "input_size=64", "--explain", "--bandwidth", "10", "--rate", "0.1", "--json", path("bench.json")});
+  ASSERT_EQ(finished.code, 0) << finished.err;
+  EXPECT_THAT(finished.out, HasSubstr("10 GB/s and 0.1 TFLOP/s"));
+  const json steps = json::parse(content_of(folder / "bench.json"))["steps"];
+  EXPECT_THAT(finished.out, HasSubstr(fmt::format("all {} steps", steps.size())));
+  double last_gap = INFINITY;
+  bool has_conv = false;
+  for (const json& step : steps) {
+    const double gap = step["measured_ms"].get<double>() - step["least_ms"].get<double>();
+    EXPECT_LE(gap, last_gap);
+    last_gap = gap;
+    EXPECT_THAT(finished.out, HasSubstr("  " + step["name"].get<std::string>() + "\n"));
+    const double moving = step["bytes"].get<double>() / 10e9, computing = step["operations"].get<double>() / 0.1e12;
+    EXPECT_NEAR(step["least_ms"].get<double>(), 1e3 * std::max(moving, computing), 1e-9);
+    // 2 pictures, 32 x 32 pixels of 4 channels from 7 x 7 x 3.
+    if (step["name"] == "conv1 forward") {
+      has_conv = true;
+      EXPECT_EQ(step["operations"], 2.0 * 2 * 32 * 32 * 4 * 7 * 7 * 3);
+    }
+  }
+  EXPECT_TRUE(has_conv);
 }
 
 }  // namespace

@@ -187,6 +187,40 @@ TEST_P(Network, InferenceDoesNotDependOnTheBatch) {
   }
 }
 
+// The paper's network has 5.139 G multiply-adds a face; a training step has them three times, but no gradient of the
+// picture.
+TEST_P(Network, StepsKnowTheirCostAndTime) {
+  if (GetParam() == DeviceKind::simt) GTEST_SKIP() << "the whole network takes long there";
+  const NetworkConfig config;
+  const Weights weights = initial_weights(config, {"AU06", "AU10", "AU12", "AU14", "AU17"}, 5);
+  const ParameterTable table(config);
+  const double forward = 2 * 5.139e9, stem = 2.0 * 128 * 128 * 64 * 7 * 7 * 3;
+  const auto convolutions = [&](const std::vector<StepTime>& steps) {
+    double operations = 0;
+    for (const StepTime& step : steps) {
+      EXPECT_GT(step.cost.bytes, 0) << step.name;
+      EXPECT_GT(step.seconds, 0) << step.name;
+      const std::string layer = step.name.substr(0, step.name.find(' ')) + ".weight";
+      const auto& all = table.all();
+      const auto found = std::find_if(all.begin(), all.end(), [&](const ParameterInfo& p) { return p.name == layer; });
+      if (found != all.end() && found->kind == ParameterInfo::Kind::conv_weight) operations += step.cost.operations;
+    }
+    return operations;
+  };
+  InferenceNetwork inference(*device, weights, 1, 0);
+  const std::vector<StepTime> steps = inference.time_steps(1);
+  EXPECT_EQ(steps[0].name, "warp");
+  EXPECT_EQ(steps[1].name, "conv1");
+  EXPECT_NEAR(convolutions(steps), forward, 1e-3 * forward);
+  // The first convolution reads a picture and the weights, and writes a map of 128 x 128 x 64.
+  const double element = device->precision() == Precision::bf16 ? 2 : 4;
+  EXPECT_GE(steps[1].cost.bytes, element * (256 * 256 * 3 + 128 * 128 * 64 + 64 * 7 * 7 * 3));
+  EXPECT_LE(steps[1].cost.bytes, element * (256 * 256 * 4 + 128 * 128 * 64 + 64 * 7 * 7 * 4));
+
+  TrainingNetwork training(*device, {.network = config, .batch = 1}, weights);
+  EXPECT_NEAR(convolutions(training.time_steps(1)), 3 * forward - stem, 3e-3 * forward);
+}
+
 TEST_P(Network, FindsTheFirstLayerThatIsNotFinite) {
   Weights weights = initial_weights(kTiny, kTinyAus, 5);
   TrainingNetwork network(*device, {.network = kTiny, .batch = 2}, weights);
