@@ -1,7 +1,7 @@
 // Every convolution of the network, forward and backward, by the hand-written kernels and by NVIDIA's libraries.
 //
 //   conv_bench [--device cuda|simt] [--precisions fp32,tf32,bf16] [--convs hand,cudnn,cublas] [--batches 1,32]
-//   [--small]
+//              [--shapes bench/shapes/hourglass.txt] [--small]
 //              [Google Benchmark's flags: --benchmark_filter=... --benchmark_out=FILE --benchmark_out_format=json]
 //
 // Each is measured as it is ("plain") and as the training step uses it ("step": forward and backward weights with the
@@ -12,9 +12,13 @@
 #include <benchmark/benchmark.h>
 
 #include <algorithm>
+#include <cstdio>
+#include <filesystem>
 #include <map>
+#include <sstream>
 
 #include "engine/bfloat16.h"
+#include "engine/file.h"
 #include "engine/random.h"
 #include "kernels/conv/conv.h"
 
@@ -30,23 +34,27 @@ struct Options {
   std::vector<Precision> precisions{Precision::fp32, Precision::tf32, Precision::bf16};
   std::vector<ConvLibrary> convs{ConvLibrary::hand, ConvLibrary::cudnn, ConvLibrary::cublas};
   std::vector<int> batches{1, 32};
+  std::filesystem::path shapes = "bench/shapes/hourglass.txt";
   bool small = false;
 };
 
-// The network's convolutions at width 256 on pictures of 256 x 256.
-std::vector<ConvShape> network_shapes(int n) {
-  std::vector<ConvShape> shapes{
-      // n, h, w, c, k, r, s, stride, padding
-      {n, 256, 256, 3, 64, 7, 7, 2, 3},   {n, 128, 128, 64, 64, 1, 1, 1, 0}, {n, 128, 128, 64, 64, 3, 3, 1, 1},
-      {n, 128, 128, 64, 128, 1, 1, 1, 0}, {n, 64, 64, 128, 64, 1, 1, 1, 0},  {n, 64, 64, 64, 64, 3, 3, 1, 1},
-      {n, 64, 64, 64, 128, 1, 1, 1, 0},   {n, 64, 64, 128, 128, 1, 1, 1, 0}, {n, 64, 64, 256, 256, 1, 1, 1, 0},
-      {n, 64, 64, 256, 5, 1, 1, 1, 0},
-  };
-  for (int side = 64; side >= 4; side /= 2) {
-    shapes.push_back({n, side, side, 256, 128, 1, 1, 1, 0});
-    shapes.push_back({n, side, side, 128, 128, 3, 3, 1, 1});
-    shapes.push_back({n, side, side, 128, 256, 1, 1, 1, 0});
+// The convolutions of a list that `sandglass info --operations` has printed, each once, for n pictures. Their padding
+// is half the filter.
+std::vector<ConvShape> read_shapes(const std::filesystem::path& file, int n) {
+  std::vector<ConvShape> shapes;
+  std::istringstream lines(read_file(file));
+  for (std::string line; std::getline(lines, line);) {
+    const size_t at = line.find("conv_forward/");
+    ConvShape s;
+    if (at == std::string::npos || std::sscanf(line.c_str() + at, "conv_forward/n%d_h%d_w%d_c%d_k%d_r%d_s%d_stride%d",
+                                               &s.n, &s.h, &s.w, &s.c, &s.k, &s.r, &s.s, &s.stride) != 8)
+      continue;
+    s.n = n;
+    s.padding = s.r / 2;
+    if (std::find(shapes.begin(), shapes.end(), s) == shapes.end()) shapes.push_back(s);
   }
+  check(!shapes.empty(), "{}: no line of it names a conv_forward; `sandglass info --operations` prints such a list",
+        file.string());
   return shapes;
 }
 std::vector<ConvShape> small_shapes(int n) {
@@ -411,7 +419,7 @@ void measure(benchmark::State& state, const Options& options, Precision precisio
 void add_benchmarks(const Options& options) {
   for (const Precision precision : options.precisions)
     for (const int batch : options.batches)
-      for (const ConvShape& shape : options.small ? small_shapes(batch) : network_shapes(batch))
+      for (const ConvShape& shape : options.small ? small_shapes(batch) : read_shapes(options.shapes, batch))
         for (const bool step : {false, true})
           for (const ConvLibrary conv : options.convs) {
             const auto add = [&](const char* direction, auto make) {
@@ -450,7 +458,8 @@ Options parse(int argc, char** argv) {
       options.small = true;
       continue;
     }
-    check(i + 1 < argc, "{} is no flag, or lacks its value; flags: --device, --precisions, --convs, --batches, --small",
+    check(i + 1 < argc,
+          "{} is no flag, or lacks its value; flags: --device, --precisions, --convs, --batches, --shapes, --small",
           flag);
     const std::string_view value = argv[++i];
     if (flag == "--device") {
@@ -460,6 +469,8 @@ Options parse(int argc, char** argv) {
       options.precisions = parse_list(value, parse_precision);
     } else if (flag == "--convs") {
       options.convs = parse_list(value, parse_conv_library);
+    } else if (flag == "--shapes") {
+      options.shapes = value;
     } else if (flag == "--batches") {
       options.batches = parse_list(value, [](std::string_view text) {
         const int batch = std::atoi(std::string(text).c_str());
@@ -467,7 +478,7 @@ Options parse(int argc, char** argv) {
         return batch;
       });
     } else {
-      fail("unknown flag {}: --device, --precisions, --convs, --batches, --small", flag);
+      fail("unknown flag {}: --device, --precisions, --convs, --batches, --shapes, --small", flag);
     }
   }
   const std::string reason = why_unavailable(options.device);

@@ -72,20 +72,9 @@ stage build info 20 "$build/sandglass" info
 # ---- tests
 if [ "$device" = cuda ]; then
   stage tests gpu_tests 300 ctest --test-dir "$build" -L gpu -j 8 --output-on-failure --no-tests=error
-  # Small shapes: the tools slow a kernel down ten to a hundred times.
   for tool in memcheck racecheck initcheck synccheck; do
     if ! command -v compute-sanitizer > /dev/null; then skip sanitizers $tool "there is no compute-sanitizer"; continue; fi
-    stage sanitizers $tool 120 bash -c '
-      set -e
-      for test in residual_test:*cuda*1x5x7x3* max_pool_test:*cuda* batch_norm_test:*cuda*1x5x7x3* \
-                  upsample_test:*cuda*1x5x7x3* loss_test:*cuda* peak_test:*cuda* heatmap_test:*cuda* \
-                  conv_test:*cuda*n3_h5_w7*:*cuda*n1_h9_w9* \
-                  warp_test:*cuda_one_picture* optimizer_test:*cuda_by_hand* \
-                  conv_tensor_core_test:*cuda*n3_h7_w5*:*cuda*n2_h4_w4_c64* \
-                  conv_sm90_test:*cuda*n3_h7_w5*:*cuda*n2_h4_w4*; do
-        echo "-- $test"
-        compute-sanitizer --tool "$0" --error-exitcode 9 "$1/tests/kernels/kernels_${test%%:*}" "--gtest_filter=${test#*:}"
-      done' $tool "$build"
+    stage sanitizers $tool 120 bench/gpu_sanitize.sh $tool "$build"
   done
 else
   stage tests gpu_tests 300 ctest --test-dir "$build" -R 'ConvLibraryTest|ResidualForwardTest.*1x5x7x3' --output-on-failure --no-tests=error

@@ -1,6 +1,6 @@
 """Does the memory of a running network stay flat? Samples the resident memory of `sandglass bench` over many steps.
 
-usage: python3 bench/memory_flat.py [--build build/cpu] [--only TEXT] [--out bench/results/NAME.json]
+usage: python3 bench/memory_flat.py [--build build/cpu] [--only TEXT] [--out bench/results/DEVICE/DATE_memory.json]
 
 The cases: inference of the paper's network (width 256) at batch 1, its training at batch 4, and 1,000 training steps of the
 same network at width 64, since those of the full one take hours on a small machine. The program prints nothing while it

@@ -5,6 +5,7 @@
 
 #include <cstdlib>
 #include <iostream>
+#include <map>
 #include <nlohmann/json.hpp>
 
 #include "cli/build_info.h"
@@ -12,6 +13,7 @@
 #include "cli/network_flags.h"
 #include "engine/error.h"
 #include "face/detector.h"
+#include "kernels/operation.h"
 #include "model/inference_network.h"
 #include "model/training_network.h"
 #ifdef SANDGLASS_DLIB
@@ -26,7 +28,7 @@ namespace {
 
 struct InfoFlags {
   std::filesystem::path file;
-  bool tensors = false, plan = false;
+  bool tensors = false, plan = false, operations = false;
   NetworkFlags network;
 };
 
@@ -114,27 +116,46 @@ void print_file(const InfoFlags& flags) {
     fmt::print("  {:<40} {:<9} [{}]\n", tensor.name, name_of(tensor.type), fmt::join(tensor.shape, ", "));
 }
 
-void print_plan(const NetworkFlags& flags) {
+// Makes the network that the flags ask for and hands it to `use`.
+template <typename Use>
+void with_network(const NetworkFlags& flags, Device& device, const Use& use) {
   const TrainingConfig config = flags.config.read();
   const int batch = flags.batch_size(config);
-  const auto device = open_device(flags.device);
   const Weights weights = initial_weights(config.network(), config.aus, config.seed);
+  if (flags.training())
+    use(TrainingNetwork(device, training_options(config, batch), weights));
+  else
+    use(InferenceNetwork(device, weights, batch, pixel_bytes(config, batch)));
+}
+
+void print_plan(const NetworkFlags& flags) {
+  const TrainingConfig config = flags.config.read();
+  const auto device = open_device(flags.device);
   fmt::print("{}, width {}, depth {}, input {} x {}, {} heatmaps, batch {}, on {}\n", flags.mode, config.width,
-             config.depth, config.input_size, config.input_size, config.aus.size(), batch, name_of(device->kind()));
-  const auto print = [](const auto& network) {
+             config.depth, config.input_size, config.input_size, config.aus.size(), flags.batch_size(config),
+             name_of(device->kind()));
+  with_network(flags, *device, [](const auto& network) {
     fmt::print("{}device memory in all, parameters included: {:.1f} MiB\n", network.plan().report(),
                static_cast<double>(network.device_bytes()) / (1 << 20));
-  };
-  if (flags.training()) {
-    print(TrainingNetwork(*device, training_options(config, batch), weights));
-  } else {
-    print(InferenceNetwork(*device, weights, batch, pixel_bytes(config, batch)));
-  }
+  });
+}
+
+void print_operations(const NetworkFlags& flags) {
+  const auto device = open_device(flags.device);
+  std::vector<std::string> log;
+  operation_log = &log;
+  with_network(flags, *device, [](const auto&) {});
+  operation_log = nullptr;
+  std::map<std::string, int> times;
+  for (const std::string& operation : log) ++times[operation];
+  for (const auto& [operation, count] : times) fmt::print("{:>3} {}\n", count, operation);
 }
 
 int info(const InfoFlags& flags) {
   if (flags.plan) {
     print_plan(flags.network);
+  } else if (flags.operations) {
+    print_operations(flags.network);
   } else if (!flags.file.empty()) {
     print_file(flags);
   } else {
@@ -156,12 +177,22 @@ Command add_info(CLI::App& program) {
   CLI::Option* plan =
       app->add_flag("--plan", flags->plan, "show where each buffer of a network lies in memory, and when it is in use")
           ->excludes(file);
-  app->add_option("--mode", flags->network.mode, "of --plan: infer or train")
+  CLI::Option* operations =
+      app->add_flag("--operations", flags->operations,
+                    "list the operations that a network consists of, how often each is there, with shape and options")
+          ->excludes(file)
+          ->excludes(plan);
+  app->add_option("--mode", flags->network.mode, "of --plan and --operations: infer or train")
       ->type_name("infer|train")
       ->check(one_of({"infer", "train"}))
       ->capture_default_str();
   add_network(*app, flags->network);
-  for (const char* name : {"--mode", "--batch", "--device", "--config", "--set"}) app->get_option(name)->needs(plan);
+  const auto of_a_network = [=](const char* name) {
+    app->get_option(name)->check(CLI::Validator(
+        [=](std::string&) { return plan->count() || operations->count() ? "" : "it goes with --plan or --operations"; },
+        ""));
+  };
+  for (const char* name : {"--mode", "--batch", "--device", "--config", "--set"}) of_a_network(name);
   return {app, [flags] { return info(*flags); }};
 }
 

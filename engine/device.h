@@ -206,7 +206,8 @@ class StreamOwner {
 /// The devices this build and this machine offer, cpu first.
 std::vector<DeviceKind> available_devices();
 
-/// Why a device is not offered here, for people; empty if it is.
+/// Why a device is not offered here, for people; empty if it is. Not to be asked before main() begins: until then CUDA
+/// may not know the kernels.
 std::string why_unavailable(DeviceKind kind);
 
 /// Why the cuda device of this build has no convolutions by a library, for people; empty if it has.

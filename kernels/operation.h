@@ -18,6 +18,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "engine/cost.h"
@@ -87,6 +88,10 @@ bool offers(const Device& device) {
   return implementations<Spec>().contains(device.kind());
 }
 
+/// While it is not null, make_operation appends the text() of each spec, but not of those that an operation makes for
+/// itself: how a list of what a network consists of is made.
+inline thread_local std::vector<std::string>* operation_log = nullptr;
+
 /// Checks the spec and prepares the operation. Throws Error if the spec makes no sense, or naming operation and device
 /// if the device lacks the operation.
 template <typename Spec>
@@ -100,8 +105,12 @@ std::unique_ptr<typename Spec::Operation> make_operation(Device& device, const S
     for (const TensorDesc& map : spec.maps())
       check(device.stores(map.type), "{}: device '{}' has no feature maps of type {}", Spec::kName,
             name_of(device.kind()), name_of(map.type));
+  std::vector<std::string>* const log = std::exchange(operation_log, nullptr);
   auto operation = found->second(device, spec);
+  operation_log = log;
   if constexpr (requires { spec.cost(); }) operation->cost = spec.cost();
+  if constexpr (requires { spec.text(); })
+    if (log) log->push_back(spec.text());
   return operation;
 }
 

@@ -1,10 +1,11 @@
 """The Hourglass heatmap network in PyTorch: the peer that Sandglass is compared with.
 
-usage: python3 bench/peers/torch_hourglass.py [--mode infer|train] [--batch N ...] [--iterations K]
-       [--threads T] | [--device cuda [--precision fp32|tf32|bf16 ...] [--compile]]
+usage: python3 bench/peers/torch_hourglass.py [--mode infer|train] [--batch N ...] [--iterations K] [--compile]
+       [--threads T] | [--device cuda [--precision fp32|tf32|bf16 ...]]
 Prints one JSON line for each batch and precision with the median and least time of a run in milliseconds, for every way
-PyTorch offers. On the CPU: eager, and for inference torch.jit.freeze + optimize_for_inference. On a GPU, in channels_last
-with cudnn.benchmark and by the device's clock: eager, the same as a captured CUDA graph, and with --compile torch.compile.
+PyTorch offers. On the CPU: eager, eager in channels_last, for inference torch.jit.freeze + optimize_for_inference, and
+with --compile torch.compile in channels_last. On a GPU, in channels_last with cudnn.benchmark and by the device's clock:
+eager, the same as a captured CUDA graph, and with --compile torch.compile.
 A training step is forward, loss, backward and RMSprop; bf16 is autocast there, and a bfloat16 network for inference. The
 input is on the device already.
 Parameter names are those of the authors' released checkpoint, so that its weights load.
@@ -12,6 +13,7 @@ Parameter names are those of the authors' released checkpoint, so that its weigh
 import argparse
 import contextlib
 import json
+import resource
 import statistics
 import time
 
@@ -140,28 +142,51 @@ def train_step(net, x, target, autocast, capturable):
     return step
 
 
-def on_cpu(options, batch):
-    net = HeatmapNet(width=options.width)
-    x = torch.rand(batch, 3, 256, 256)
-    result = {"threads": torch.get_num_threads()}
-    if options.mode == "infer":
-        net.eval()
-        with torch.no_grad():
-            if options.only != "frozen":
-                result["eager"] = measure(lambda: net(x), options.iterations)
-            if options.only != "eager":
-                frozen = torch.jit.optimize_for_inference(torch.jit.freeze(torch.jit.trace(net, x)))
-                result["frozen"] = measure(lambda: frozen(x), options.iterations)
-    else:
-        step = train_step(net.train(), x, torch.rand(batch, 5, 64, 64), False, False)
-        result["eager"] = measure(step, options.iterations)
+def measure_ways(options, ways, measure_run):
+    """{way: figures} for each of `ways`, {name: function that makes the run}; for one that fails its error."""
+    result = {}
+    for way, run in ways.items():
+        if options.only and way != options.only:
+            continue
+        try:
+            with torch.set_grad_enabled(options.mode == "train"):
+                result[way] = measure_run(run(), options.iterations)
+        except (RuntimeError, AttributeError, NotImplementedError) as error:  # must not hide the other ways
+            result[way + "_error"] = str(error).splitlines()[0]
     return result
+
+
+def on_cpu(options, batch):
+    def make(channels_last):
+        net, x = HeatmapNet(width=options.width), torch.rand(batch, 3, 256, 256)
+        if channels_last:
+            net, x = net.to(memory_format=torch.channels_last), x.to(memory_format=torch.channels_last)
+        return (net.train() if options.mode == "train" else net.eval()), x
+
+    def run_of(net, x):
+        if options.mode == "infer":
+            return lambda: net(x)
+        return train_step(net, x, torch.rand(batch, 5, 64, 64), False, False)
+
+    def frozen():
+        net, x = make(False)
+        return run_of(torch.jit.optimize_for_inference(torch.jit.freeze(torch.jit.trace(net, x))), x)
+
+    def compiled():
+        net, x = make(True)
+        return run_of(torch.compile(net), x)
+
+    ways = {"eager": lambda: run_of(*make(False)), "channels_last": lambda: run_of(*make(True))}
+    if options.mode == "infer":
+        ways["frozen"] = frozen
+    if options.compile:
+        ways["compile"] = compiled
+    return {"threads": torch.get_num_threads()} | measure_ways(options, ways, measure)
 
 
 def on_gpu(options, batch, precision):
     torch.backends.cudnn.benchmark = True
     torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = precision != "fp32"
-    result = {"gpu": torch.cuda.get_device_name()}
 
     def make():
         net = HeatmapNet(width=options.width).cuda().to(memory_format=torch.channels_last)
@@ -177,19 +202,14 @@ def on_gpu(options, batch, precision):
             return lambda: net(x)
         return train_step(net, x, torch.rand(batch, 5, 64, 64, device="cuda"), precision == "bf16", True)
 
+    def compiled():
+        net, x = make()
+        return capture(run_of(torch.compile(net), x))
+
     ways = {"eager": lambda: run_of(*make()), "graph": lambda: capture(run_of(*make()))}
     if options.compile:
-        def compiled():
-            net, x = make()
-            return run_of(torch.compile(net), x)
-        ways["compile"] = lambda: capture(compiled())
-    for way, run in ways.items():
-        try:
-            with torch.set_grad_enabled(options.mode == "train"):
-                result[way] = measure_on_gpu(run(), options.iterations)
-        except RuntimeError as error:  # one way that does not work must not hide the others
-            result[way + "_error"] = str(error).splitlines()[0]
-    return result
+        ways["compile"] = compiled
+    return {"gpu": torch.cuda.get_device_name()} | measure_ways(options, ways, measure_on_gpu)
 
 
 def main():
@@ -199,10 +219,10 @@ def main():
     parser.add_argument("--threads", type=int, default=2, help="PyTorch defaults to one here")
     parser.add_argument("--iterations", type=int, default=10)
     parser.add_argument("--width", type=int, default=256)
-    parser.add_argument("--only", choices=["eager", "frozen"], help="infer on the CPU: one way only")
+    parser.add_argument("--only", metavar="WAY", help="one way only: eager, channels_last, frozen, graph or compile")
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
     parser.add_argument("--precision", choices=["fp32", "tf32", "bf16"], nargs="+", default=["fp32"])
-    parser.add_argument("--compile", action="store_true", help="on a GPU: torch.compile, too")
+    parser.add_argument("--compile", action="store_true", help="torch.compile, too")
     options = parser.parse_args()
     if options.device == "cpu" and options.precision != ["fp32"]:
         parser.error("on the CPU there is fp32 only")
@@ -215,6 +235,7 @@ def main():
             result = {"peer": f"PyTorch {torch.__version__}", "mode": options.mode, "device": options.device,
                       "precision": precision, "batch": batch}
             result |= on_cpu(options, batch) if options.device == "cpu" else on_gpu(options, batch, precision)
+            result["peak_resident_mib"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
             print(json.dumps(result), flush=True)
 
 

@@ -1,6 +1,7 @@
 #include "kernels/batch_norm/batch_norm.h"
 
 #include "kernels/check_map.h"
+#include "kernels/spec_text.h"
 
 namespace sandglass {
 namespace {
@@ -38,5 +39,11 @@ Cost BatchNormBackwardFinalize::cost() const {
 Cost BatchNormBackwardApply::cost() const {
   return {bytes_of({z, z, z}), 4.0 * static_cast<double>(z.shape.elements())};
 }
+
+std::string BatchNormFinalize::text() const { return options_text(kName, fmt::format("{}", channels)); }
+std::string BatchNormApply::text() const { return options_text(kName, to_string(z.shape), {{"relu", relu}}); }
+std::string BatchNormBackwardReduce::text() const { return options_text(kName, to_string(z.shape)); }
+std::string BatchNormBackwardFinalize::text() const { return options_text(kName, fmt::format("{}", channels)); }
+std::string BatchNormBackwardApply::text() const { return options_text(kName, to_string(z.shape)); }
 
 }  // namespace sandglass

@@ -36,6 +36,7 @@ struct BatchNormFinalize {
   float epsilon = 1e-5f, momentum = 0.1f;
   void check() const;
   Cost cost() const;
+  std::string text() const;
 };
 
 struct BatchNormApplyArguments {
@@ -55,6 +56,7 @@ struct BatchNormApply {
   std::vector<TensorDesc> maps() const { return {z}; }
   void check() const;
   Cost cost() const;
+  std::string text() const;
 };
 
 struct BatchNormBackwardReduceArguments {
@@ -75,6 +77,7 @@ struct BatchNormBackwardReduce {
   std::vector<TensorDesc> maps() const { return {z}; }
   void check() const;
   Cost cost() const;
+  std::string text() const;
 };
 
 struct BatchNormBackwardFinalizeArguments {
@@ -99,6 +102,7 @@ struct BatchNormBackwardFinalize {
   int64_t count = 0;  ///< M
   void check() const;
   Cost cost() const;
+  std::string text() const;
 };
 
 struct BatchNormBackwardApplyArguments {
@@ -119,6 +123,7 @@ struct BatchNormBackwardApply {
   std::vector<TensorDesc> maps() const { return {z}; }
   void check() const;
   Cost cost() const;
+  std::string text() const;
 };
 
 /// float64 loops over plain arrays of `pixels` rows of `channels`; for tests only.

@@ -1,6 +1,7 @@
 #include "kernels/conv/conv.h"
 
 #include "kernels/check_map.h"
+#include "kernels/spec_text.h"
 
 namespace sandglass {
 
@@ -54,6 +55,21 @@ Cost ConvBackwardData::cost() const {
 }
 Cost ConvBackwardWeights::cost() const {
   return {bytes_of({x, dy}) + static_cast<double>(shape.weight_elements() * sizeof(float)), 2 * shape.macs()};
+}
+
+std::string ConvForward::text() const {
+  return options_text(kName, to_string(shape),
+                      {{"transform", input_transform},
+                       {"statistics", statistics},
+                       {"bias", bias},
+                       {"residual", residual},
+                       {"relu", relu}});
+}
+std::string ConvBackwardData::text() const {
+  return options_text(kName, to_string(shape), {{"accumulate", accumulate}, {"mask", mask}});
+}
+std::string ConvBackwardWeights::text() const {
+  return options_text(kName, to_string(shape), {{"transform", input_transform}, {"bias", bias}});
 }
 
 }  // namespace sandglass

@@ -72,6 +72,7 @@ struct ConvForward {
   std::vector<TensorDesc> maps() const { return {x, y}; }
   void check() const;
   Cost cost() const;
+  std::string text() const;
 };
 
 struct ConvBackwardDataArguments {
@@ -100,6 +101,7 @@ struct ConvBackwardData {
   std::vector<TensorDesc> maps() const { return {dy, dx}; }
   void check() const;
   Cost cost() const;
+  std::string text() const;
 };
 
 struct ConvBackwardWeightsArguments {
@@ -122,6 +124,7 @@ struct ConvBackwardWeights {
   std::vector<TensorDesc> maps() const { return {x, dy}; }
   void check() const;
   Cost cost() const;
+  std::string text() const;
 };
 
 /// The meaning of the three operations in float64 loops over plain NHWC arrays; for tests only.

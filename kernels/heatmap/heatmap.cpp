@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "kernels/check_map.h"
+#include "kernels/spec_text.h"
 
 namespace sandglass {
 
@@ -27,5 +28,7 @@ void HeatmapRender::check() const {
 Cost HeatmapRender::cost() const {
   return {bytes_of({target}), 10.0 * heatmap.points_per_map * static_cast<double>(target.shape.elements())};
 }
+
+std::string HeatmapRender::text() const { return options_text(kName, to_string(target.shape)); }
 
 }  // namespace sandglass

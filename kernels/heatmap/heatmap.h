@@ -52,6 +52,7 @@ struct HeatmapRender {
   TensorDesc target;
   void check() const;
   Cost cost() const;
+  std::string text() const;
 };
 
 namespace reference {

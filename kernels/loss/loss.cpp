@@ -1,6 +1,7 @@
 #include "kernels/loss/loss.h"
 
 #include "kernels/check_map.h"
+#include "kernels/spec_text.h"
 
 namespace sandglass {
 
@@ -26,5 +27,8 @@ Cost HeatmapLoss::cost() const {
   return {bytes_of({y, dy}), (4 + 10.0 * heatmap.points_per_map) * static_cast<double>(y.shape.elements())};
 }
 Cost L2Loss::cost() const { return {bytes_of({y, y, dy}), 4.0 * static_cast<double>(y.shape.elements())}; }
+
+std::string HeatmapLoss::text() const { return options_text(kName, to_string(y.shape)); }
+std::string L2Loss::text() const { return options_text(kName, to_string(y.shape)); }
 
 }  // namespace sandglass

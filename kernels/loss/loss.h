@@ -28,6 +28,7 @@ struct HeatmapLoss {
   std::vector<TensorDesc> maps() const { return {y, dy}; }
   void check() const;
   Cost cost() const;
+  std::string text() const;
 };
 
 struct L2LossArguments {
@@ -49,6 +50,7 @@ struct L2Loss {
   std::vector<TensorDesc> maps() const { return {y, dy}; }
   void check() const;
   Cost cost() const;
+  std::string text() const;
 };
 
 namespace reference {

@@ -1,6 +1,7 @@
 #include "kernels/max_pool/max_pool.h"
 
 #include "kernels/check_map.h"
+#include "kernels/spec_text.h"
 
 namespace sandglass {
 namespace {
@@ -24,6 +25,11 @@ Cost MaxPoolForward::cost() const { return {bytes_of({x, y}), 3.0 * static_cast<
 Cost MaxPoolBackward::cost() const {
   return {bytes_of({dx, dy}) + (accumulate ? bytes_of({dx}) : 0) + static_cast<double>(dy.elements()),
           accumulate ? static_cast<double>(dy.shape.elements()) : 0};
+}
+
+std::string MaxPoolForward::text() const { return options_text(kName, to_string(x.shape)); }
+std::string MaxPoolBackward::text() const {
+  return options_text(kName, to_string(dx.shape), {{"accumulate", accumulate}});
 }
 
 }  // namespace sandglass

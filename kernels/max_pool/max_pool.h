@@ -25,6 +25,7 @@ struct MaxPoolForward {
   std::vector<TensorDesc> maps() const { return {x, y}; }
   void check() const;
   Cost cost() const;
+  std::string text() const;
 };
 
 struct MaxPoolBackwardArguments {
@@ -42,6 +43,7 @@ struct MaxPoolBackward {
   std::vector<TensorDesc> maps() const { return {dx, dy}; }
   void check() const;
   Cost cost() const;
+  std::string text() const;
 };
 
 /// float64 loops over plain NHWC arrays; for tests only.

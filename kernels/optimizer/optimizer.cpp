@@ -1,5 +1,7 @@
 #include "kernels/optimizer/optimizer.h"
 
+#include "kernels/spec_text.h"
+
 namespace sandglass {
 
 void GradientNorm::check() const { sandglass::check(count > 0, "{}: there are no gradients (count is 0)", kName); }
@@ -18,6 +20,11 @@ Cost Optimizer::cost() const {
   const double arrays = kind == OptimizerKind::adamw ? 7 : 5;
   return {arrays * sizeof(float) * static_cast<double>(count) + sizeof(bfloat16) * static_cast<double>(decayed),
           (kind == OptimizerKind::adamw ? 14 : 9) * static_cast<double>(count)};
+}
+
+std::string GradientNorm::text() const { return options_text(kName, fmt::format("{}", count)); }
+std::string Optimizer::text() const {
+  return options_text(kName, fmt::format("{}", count), {{"adamw", kind == OptimizerKind::adamw}});
 }
 
 }  // namespace sandglass

@@ -27,6 +27,7 @@ struct GradientNorm {
   size_t count = 0;
   void check() const;
   Cost cost() const;
+  std::string text() const;
 };
 
 enum class OptimizerKind { rmsprop, adamw };
@@ -61,6 +62,7 @@ struct Optimizer {
   size_t decayed = 0;  ///< the first `decayed` parameters (convolution weights) have weight decay, the others none
   void check() const;
   Cost cost() const;
+  std::string text() const;
 };
 
 /// float64 loops; `step` as in OptimizerRates. For tests only.

@@ -1,6 +1,7 @@
 #include "kernels/peak/peak.h"
 
 #include "kernels/check_map.h"
+#include "kernels/spec_text.h"
 
 namespace sandglass {
 
@@ -10,5 +11,7 @@ void Peak::check() const {
 }
 
 Cost Peak::cost() const { return {bytes_of({maps}), static_cast<double>(maps.shape.elements())}; }
+
+std::string Peak::text() const { return options_text(kName, to_string(maps.shape)); }
 
 }  // namespace sandglass

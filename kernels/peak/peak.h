@@ -22,6 +22,7 @@ struct Peak {
   TensorDesc maps;
   void check() const;
   Cost cost() const;
+  std::string text() const;
 };
 
 namespace reference {

@@ -30,6 +30,7 @@ struct ResidualForward {
   std::vector<TensorDesc> maps() const { return {z}; }
   void check() const;
   Cost cost() const;
+  std::string text() const;
 };
 
 struct ResidualBackwardArguments {
@@ -52,6 +53,7 @@ struct ResidualBackward {
   std::vector<TensorDesc> maps() const { return {z}; }
   void check() const;
   Cost cost() const;
+  std::string text() const;
 };
 
 /// float64 loops over plain arrays of `pixels` rows of `channels`; null scale2: identity shortcut. For tests only.

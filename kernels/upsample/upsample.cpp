@@ -1,6 +1,7 @@
 #include "kernels/upsample/upsample.h"
 
 #include "kernels/check_map.h"
+#include "kernels/spec_text.h"
 
 namespace sandglass {
 namespace {
@@ -20,5 +21,8 @@ void UpsampleBackward::check() const { check_maps(kName, "dlow", dlow, "dy", dy)
 
 Cost UpsampleAddForward::cost() const { return {bytes_of({low, y, y}), static_cast<double>(y.shape.elements())}; }
 Cost UpsampleBackward::cost() const { return {bytes_of({dlow, dy}), 3.0 * static_cast<double>(dlow.shape.elements())}; }
+
+std::string UpsampleAddForward::text() const { return options_text(kName, to_string(y.shape)); }
+std::string UpsampleBackward::text() const { return options_text(kName, to_string(dy.shape)); }
 
 }  // namespace sandglass

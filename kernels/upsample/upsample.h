@@ -22,6 +22,7 @@ struct UpsampleAddForward {
   std::vector<TensorDesc> maps() const { return {low, y}; }
   void check() const;
   Cost cost() const;
+  std::string text() const;
 };
 
 struct UpsampleBackwardArguments {
@@ -37,6 +38,7 @@ struct UpsampleBackward {
   std::vector<TensorDesc> maps() const { return {dlow, dy}; }
   void check() const;
   Cost cost() const;
+  std::string text() const;
 };
 
 /// float64 loops over plain NHWC arrays; for tests only. `y_shape` is the large shape.

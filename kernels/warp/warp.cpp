@@ -1,6 +1,7 @@
 #include "kernels/warp/warp.h"
 
 #include "kernels/check_map.h"
+#include "kernels/spec_text.h"
 
 namespace sandglass {
 
@@ -14,5 +15,7 @@ Cost Warp::cost() const {
   const auto elements = static_cast<double>(out.shape.elements());
   return {bytes_of({out}) + elements, 10 * elements};
 }
+
+std::string Warp::text() const { return options_text(kName, to_string(out.shape)); }
 
 }  // namespace sandglass

@@ -36,6 +36,7 @@ struct Warp {
   std::vector<TensorDesc> maps() const { return {out}; }
   void check() const;
   Cost cost() const;
+  std::string text() const;
 };
 
 namespace reference {

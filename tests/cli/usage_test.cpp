@@ -45,6 +45,8 @@ TEST_F(ProgramTest, WrongUsageIsOneLineAndCode2) {
       {{"bench", "--mode", "infer", "--explain", "--rate", "0"}, "--rate"},
       {{"info", "--batch", "2"}, "--plan"},
       {{"info", "file", "--plan"}, "--plan"},
+      {{"info", "--plan", "--operations"}, "--operations"},
+      {{"info", "file", "--operations"}, "--operations"},
   };
   for (const Case& wrong : cases) {
     SCOPED_TRACE(testing::PrintToString(wrong.arguments));

@@ -135,6 +135,18 @@ TEST_F(ProgramTest, BenchWritesItsFigures) {
   }
 }
 
+// The committed list of the paper's network, which benchmarks read, is what the program makes.
+TEST_F(ProgramTest, InfoListsTheOperationsOfANetwork) {
+  const std::string list = content_of("bench/shapes/hourglass.txt");
+  for (const std::string mode : {"infer", "train"}) {
+    const Finished finished = run({"info", "--operations", "--mode", mode, "--batch", "1", "--device", "cpu"});
+    ASSERT_EQ(finished.code, 0) << finished.err;
+    EXPECT_THAT(list, HasSubstr("[" + mode + "]\n" + finished.out));
+  }
+  EXPECT_THAT(list, HasSubstr("  1 conv_forward/n1_h256_w256_c3_k64_r7_s7_stride2/statistics/bias\n"));
+  EXPECT_THAT(list, HasSubstr("  1 optimizer/"));
+}
+
 TEST_F(ProgramTest, BenchExplainsItsSteps) {
   const Finished finished =
       run({"bench", "--mode", "train", "--batch", "2", "--iterations", "1", "--set", "width=16", "--set",

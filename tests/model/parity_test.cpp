@@ -190,10 +190,9 @@ TEST_P(FullSizeParity, RmspropStep) {
   EXPECT_LE(difference, 1e-6);
 }
 
-const auto kDevices = testing::ValuesIn(available_devices());
 const auto kName = [](const auto& info) { return name_of(info.param); };
-INSTANTIATE_TEST_SUITE_P(Devices, Parity, kDevices, kName);
-INSTANTIATE_TEST_SUITE_P(Devices, FullSizeParity, kDevices, kName);
+INSTANTIATE_TEST_SUITE_P(Devices, Parity, testing::ValuesIn(available_devices()), kName);
+INSTANTIATE_TEST_SUITE_P(Devices, FullSizeParity, testing::ValuesIn(available_devices()), kName);
 
 }  // namespace
 }  // namespace sandglass

@@ -1,0 +1,72 @@
+#!/usr/bin/env python3
+"""Writes the measured tables of docs/performance.md from the files of bench/compare.py.
+
+usage: python3 bench/report.py [--check]
+A table stands between the lines `<!-- compare FILE -->` and `<!-- end -->`, FILE relative to the repository. --check changes
+nothing and ends with 1 if a table is not what its file says.
+"""
+import json
+import pathlib
+import re
+import statistics
+import sys
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+PAGE = ROOT / "docs" / "performance.md"
+TABLE = re.compile(r"(<!-- compare (\S+) -->\n).*?(<!-- end -->)", re.S)
+NETWORK_GFLOP = 2 * 5.139  # of a face's forward pass; sandglass bench --explain counts it
+
+
+def milliseconds(times):
+    middle = statistics.median(times)
+    digits = 0 if middle >= 100 else 1 if middle >= 10 else 2
+    spread = f" ({min(times):.{digits}f} to {max(times):.{digits}f})" if len(times) > 1 else ""
+    return f"{middle:.{digits}f} ms{spread}"
+
+
+def row(*cells):
+    return "| " + " | ".join(cells) + " |\n"
+
+
+def table(result):
+    """Each case's programs, and Sandglass's time in parts of theirs: the median of the rounds' ratios."""
+    text = row("", "batch", "precision", "threads", "program", "time", "Sandglass / program", "memory")
+    text += "|---" * 8 + "|\n"
+    for case in result["cases"]:
+        own = case["milliseconds"].get("Sandglass")
+        head = (case["mode"], str(case["batch"]), case["precision"], str(case.get("threads", "")))
+        for program, times in case["milliseconds"].items():
+            ratio = "" if program == "Sandglass" or not own else \
+                f"{statistics.median(a / b for a, b in zip(own, times)):.2f}"
+            mib = case.get("peak_resident_mib", {}).get(program.split()[0])
+            text += row(*head, program, milliseconds(times), ratio, f"{mib:.0f} MiB" if mib else "")
+            head = ("", "", "", "")
+        rates = result.get("sgemm_gflops", {}).get(str(case.get("threads")))
+        if rates and own and case["mode"] == "infer":
+            rate = statistics.median(NETWORK_GFLOP * case["batch"] / t * 1e3 / r for t, r in zip(own, rates))
+            text += row(*head, "oneDNN's sgemm", f"{statistics.median(rates):.0f} GFLOP/s",
+                        f"{rate:.2f} of its rate", "")
+    return text
+
+
+def main():
+    if sys.argv[1:] not in ([], ["--check"]):
+        sys.exit(__doc__.split("\n\n")[1].splitlines()[0])
+    page = PAGE.read_text()
+
+    def written(match):
+        file = ROOT / match[2]
+        if not file.exists():
+            sys.exit(f"report.py: {PAGE.relative_to(ROOT)} asks for {match[2]}, which is not there")
+        return match[1] + table(json.loads(file.read_text())) + match[3]
+
+    new = TABLE.sub(written, page)
+    if sys.argv[1:] == ["--check"]:
+        if new != page:
+            sys.exit(f"report.py: {PAGE.relative_to(ROOT)} does not say what bench/results/ holds; run bench/report.py")
+    else:
+        PAGE.write_text(new)
+
+
+if __name__ == "__main__":
+    main()
