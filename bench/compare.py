@@ -52,11 +52,13 @@ class Comparison:
         self.iterations = {}  # of a case and program, from its first run
 
     def sandglass(self, case):
-        with tempfile.NamedTemporaryFile(suffix=".json") as file:
+        with tempfile.TemporaryDirectory() as folder:
+            figures_file = os.path.join(folder, "figures.json")
             run([os.path.join(self.options.build, "sandglass"), "bench", "--mode", case["mode"], "--batch",
                  str(case["batch"]), "--device", self.options.device, "--precision", case["precision"], "--iterations",
-                 str(self.runs(case, "Sandglass")), "--json", file.name], case["threads"])
-            figures = json.load(file)
+                 str(self.runs(case, "Sandglass")), "--json", figures_file], case["threads"])
+            with open(figures_file) as file:
+                figures = json.load(file)
         self.versions["Sandglass"] = f"{figures['version']} ({figures['commit']}), oneDNN {figures['onednn']}"
         self.note_time(case, "Sandglass", figures["median_ms"])
         return {"Sandglass": figures["median_ms"]}, figures["peak_resident_mib"]
