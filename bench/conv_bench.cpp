@@ -38,9 +38,9 @@ struct Options {
   bool small = false;
 };
 
-// The convolutions of a list that `sandglass info --operations` has printed, each once, for n pictures. Their padding
-// is half the filter.
-std::vector<ConvShape> read_shapes(const std::filesystem::path& file, int n) {
+// The convolutions of a list that `sandglass info --operations` has printed, each once, for one picture. Their
+// padding is half the filter.
+std::vector<ConvShape> read_shapes(const std::filesystem::path& file) {
   std::vector<ConvShape> shapes;
   std::istringstream lines(read_file(file));
   for (std::string line; std::getline(lines, line);) {
@@ -49,7 +49,7 @@ std::vector<ConvShape> read_shapes(const std::filesystem::path& file, int n) {
     if (at == std::string::npos || std::sscanf(line.c_str() + at, "conv_forward/n%d_h%d_w%d_c%d_k%d_r%d_s%d_stride%d",
                                                &s.n, &s.h, &s.w, &s.c, &s.k, &s.r, &s.s, &s.stride) != 8)
       continue;
-    s.n = n;
+    s.n = 1;
     s.padding = s.r / 2;
     if (std::find(shapes.begin(), shapes.end(), s) == shapes.end()) shapes.push_back(s);
   }
@@ -57,8 +57,8 @@ std::vector<ConvShape> read_shapes(const std::filesystem::path& file, int n) {
         file.string());
   return shapes;
 }
-std::vector<ConvShape> small_shapes(int n) {
-  return {{n, 16, 16, 3, 16, 7, 7, 2, 3}, {n, 8, 8, 16, 16, 1, 1, 1, 0}, {n, 8, 8, 16, 16, 3, 3, 1, 1}};
+std::vector<ConvShape> small_shapes() {
+  return {{1, 16, 16, 3, 16, 7, 7, 2, 3}, {1, 8, 8, 16, 16, 1, 1, 1, 0}, {1, 8, 8, 16, 16, 3, 3, 1, 1}};
 }
 
 Device& open(DeviceKind kind, Precision precision, ConvLibrary conv) {
@@ -417,9 +417,11 @@ void measure(benchmark::State& state, const Options& options, Precision precisio
 }
 
 void add_benchmarks(const Options& options) {
+  const std::vector<ConvShape> shapes = options.small ? small_shapes() : read_shapes(options.shapes);
   for (const Precision precision : options.precisions)
     for (const int batch : options.batches)
-      for (const ConvShape& shape : options.small ? small_shapes(batch) : read_shapes(options.shapes, batch))
+      for (ConvShape shape : shapes) {
+        shape.n = batch;
         for (const bool step : {false, true})
           for (const ConvLibrary conv : options.convs) {
             const auto add = [&](const char* direction, auto make) {
@@ -437,6 +439,7 @@ void add_benchmarks(const Options& options) {
             if (shape.c != 3)  // nobody asks for the picture's gradient
               add("backward_data", [=](Device& device) { return std::make_unique<BackwardData>(device, shape, step); });
           }
+      }
 }
 
 template <typename Parse>

@@ -116,10 +116,9 @@ void print_file(const InfoFlags& flags) {
     fmt::print("  {:<40} {:<9} [{}]\n", tensor.name, name_of(tensor.type), fmt::join(tensor.shape, ", "));
 }
 
-// Makes the network that the flags ask for and hands it to `use`.
+// Makes the network that the flags ask for, with the configuration that they name, and hands it to `use`.
 template <typename Use>
-void with_network(const NetworkFlags& flags, Device& device, const Use& use) {
-  const TrainingConfig config = flags.config.read();
+void with_network(const NetworkFlags& flags, const TrainingConfig& config, Device& device, const Use& use) {
   const int batch = flags.batch_size(config);
   const Weights weights = initial_weights(config.network(), config.aus, config.seed);
   if (flags.training())
@@ -134,17 +133,18 @@ void print_plan(const NetworkFlags& flags) {
   fmt::print("{}, width {}, depth {}, input {} x {}, {} heatmaps, batch {}, on {}\n", flags.mode, config.width,
              config.depth, config.input_size, config.input_size, config.aus.size(), flags.batch_size(config),
              name_of(device->kind()));
-  with_network(flags, *device, [](const auto& network) {
+  with_network(flags, config, *device, [](const auto& network) {
     fmt::print("{}device memory in all, parameters included: {:.1f} MiB\n", network.plan().report(),
                static_cast<double>(network.device_bytes()) / (1 << 20));
   });
 }
 
 void print_operations(const NetworkFlags& flags) {
+  const TrainingConfig config = flags.config.read();
   const auto device = open_device(flags.device);
   std::vector<std::string> log;
   operation_log = &log;
-  with_network(flags, *device, [](const auto&) {});
+  with_network(flags, config, *device, [](const auto&) {});
   operation_log = nullptr;
   std::map<std::string, int> times;
   for (const std::string& operation : log) ++times[operation];

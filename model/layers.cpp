@@ -3,6 +3,28 @@
 #include "kernels/batch_norm/batch_norm.h"
 
 namespace sandglass {
+namespace {
+
+// A convolution's weights as its operation reads them: packed anew in each step, which changes them, where it asks for
+// that.
+template <typename Operation>
+struct StepWeights {
+  StepWeights(TrainingGraph& graph, const std::string& layer, std::shared_ptr<Operation> operation)
+      : operation(std::move(operation)), plain(graph.conv_weights(layer + ".weight")) {
+    if (const size_t bytes = this->operation->packed_weight_bytes())
+      packed = graph.plan.buffer(layer + ".packed", bytes);
+  }
+  const void* ready(const Plan::Memory& m) const {
+    if (!packed.valid()) return m[plain];
+    operation->pack_weights(m[plain], m[packed], m.stream);
+    return m[packed];
+  }
+
+  std::shared_ptr<Operation> operation;
+  Buffer plain, packed;  // what the step declares
+};
+
+}  // namespace
 
 void BatchNormLayer::declare_statistics(TrainingGraph& graph) {
   sum = graph.doubles(name_ + ".sum", channels_);
@@ -78,21 +100,19 @@ PlanTensor ConvLayer::forward(TrainingGraph& graph, const PlanTensor& x, const B
                          .statistics = output_norm != nullptr,
                          .weights = graph.conv_weights_type()};
   std::shared_ptr<ConvForward::Operation> operation = make_operation(graph.device(), spec);
-  const Buffer weights = graph.conv_weights(name_ + ".weight");
   const Buffer bias = bias_ ? graph.parameter(name_ + ".bias") : Buffer{};
   const Buffer sum = output_norm ? output_norm->sum : Buffer{},
                squares = output_norm ? output_norm->sum_squares : Buffer{};
   const Buffer scale = input_scale_, shift = input_shift_;
-  const size_t packed_bytes = operation->packed_weight_bytes();
-  const Buffer packed = packed_bytes ? graph.plan.buffer(name_ + ".packed", packed_bytes) : Buffer{};
+  const StepWeights weights(graph, name_, operation);
   const Buffer workspace = graph.plan.buffer(name_ + ".workspace", operation->workspace_bytes());
   graph.plan.step(
-      name_ + " forward", {x.buffer, y.buffer, weights, bias, sum, squares, scale, shift, packed, workspace},
+      name_ + " forward",
+      {x.buffer, y.buffer, weights.plain, bias, sum, squares, scale, shift, weights.packed, workspace},
       [=](const Plan::Memory& m) {
-        if (packed.valid()) operation->pack_weights(m[weights], m[packed], m.stream);
         ConvForwardArguments a;
         a.x = m[x.buffer];
-        a.weights = packed.valid() ? m[packed] : m[weights];
+        a.weights = weights.ready(m);
         a.y = m[y.buffer];
         a.transform = {m.f32_or_null(scale), m.f32_or_null(shift), true};
         a.bias = m.f32_or_null(bias);
@@ -138,21 +158,19 @@ void ConvLayer::backward_data(TrainingGraph& graph, const PlanTensor& dy, const 
                               .weights = graph.conv_weights_type()};
   std::shared_ptr<ConvBackwardData::Operation> operation = make_operation(graph.device(), spec);
   if (input_norm) input_norm->declare_reductions(graph);
-  const Buffer weights = graph.conv_weights(name_ + ".weight");
   const Buffer z = input_norm ? x_.buffer : Buffer{};
   const Buffer scale = input_scale_, shift = input_shift_;
   const Buffer sum = input_norm ? input_norm->reduced_sum : Buffer{},
                sum_z = input_norm ? input_norm->reduced_sum_z : Buffer{};
-  const size_t packed_bytes = operation->packed_weight_bytes();
-  const Buffer packed = packed_bytes ? graph.plan.buffer(name_ + ".packed", packed_bytes) : Buffer{};
+  const StepWeights weights(graph, name_, operation);
   const Buffer workspace = graph.plan.buffer(name_ + ".workspace", operation->workspace_bytes());
   graph.plan.step(
-      name_ + " backward data", {dy.buffer, dx.buffer, weights, z, scale, shift, sum, sum_z, packed, workspace},
+      name_ + " backward data",
+      {dy.buffer, dx.buffer, weights.plain, z, scale, shift, sum, sum_z, weights.packed, workspace},
       [=](const Plan::Memory& m) {
-        if (packed.valid()) operation->pack_weights(m[weights], m[packed], m.stream);
         ConvBackwardDataArguments a;
         a.dy = m[dy.buffer];
-        a.weights = packed.valid() ? m[packed] : m[weights];
+        a.weights = weights.ready(m);
         a.dx = m[dx.buffer];
         a.z = m.or_null(z);
         a.scale = m.f32_or_null(scale);
