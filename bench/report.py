@@ -58,7 +58,10 @@ def main():
         file = ROOT / match[2]
         if not file.exists():
             sys.exit(f"report.py: {PAGE.relative_to(ROOT)} asks for {match[2]}, which is not there")
-        return match[1] + table(json.loads(file.read_text())) + match[3]
+        try:
+            return match[1] + table(json.loads(file.read_text())) + match[3]
+        except (ValueError, KeyError, TypeError) as error:
+            sys.exit(f"report.py: {match[2]} is no file of bench/compare.py ({error!r}); measure again or restore it")
 
     new = TABLE.sub(written, page)
     if sys.argv[1:] == ["--check"]:
