@@ -185,7 +185,8 @@ class DirectConv {
 
 // Whether Winograd could serve at all; where it is faster is WinogradConv3x3's to say.
 bool is_winograd_shape(const ConvShape& s, const TensorDesc& a, const TensorDesc& b) {
-  return s.r == 3 && s.s == 3 && s.stride == 1 && s.padding == 1 && a.block == 8 && b.block == 8;
+  const int block = WinogradConv3x3::channel_block();
+  return s.r == 3 && s.s == 3 && s.stride == 1 && s.padding == 1 && a.block == block && b.block == block;
 }
 
 bool winograd_serves(const ConvShape& s, const TensorDesc& a, const TensorDesc& b) {

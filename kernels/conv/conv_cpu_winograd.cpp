@@ -1,4 +1,5 @@
-// How the work is blocked, for C = K = 128 on a core with 512 KB of L2.
+// How the work is blocked, for C = K = 128 with AVX2 on a core with 512 KB of L2; with AVX-512 vectors, panels and the
+// inner kernel's rows are twice as large, as is L2.
 //
 // Forward: a block of about 16 tiles is transformed into V (36 x tiles x C, 330 KB, stays in L2). Then, per panel of 16
 // output channels, U (36 x C x 16, contiguous, streamed once from L3) times V gives M (36 x tiles x 16, 37 KB), which
@@ -16,13 +17,18 @@
 #include <omp.h>
 
 #include <algorithm>
+#include <array>
 #include <cstdint>
+#include <utility>
 
 #include "engine/error.h"
 
-#if defined(__AVX2__) && defined(__FMA__)
+#if defined(__AVX512F__) || (defined(__AVX2__) && defined(__FMA__))
 #define SANDGLASS_WINOGRAD 1
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"  // g++ 12 warns of _mm512_max_ps's own code (GCC bug 105593)
 #include <immintrin.h>
+#pragma GCC diagnostic pop
 #else
 #define SANDGLASS_WINOGRAD 0
 #endif
@@ -33,10 +39,18 @@ namespace {
 constexpr int kOutput = 4;  // output tile, pixels a side
 constexpr int kInput = 6;   // input tile
 constexpr int kElements = kInput * kInput;
-constexpr int kLane = 8;    // channels of a channel block
-constexpr int kPanel = 16;  // channels of a panel: the columns of the inner kernel, one cache line
-constexpr int kRows = 6;    // rows of the inner kernel
-constexpr int kGap = 16;    // floats that keep rows and elements from falling into the same cache sets
+#ifdef __AVX512F__
+constexpr int kLane = 16;                 // channels of a channel block: the floats of a vector
+constexpr int kRows = 12;                 // rows of the inner kernel, whose rows x 2 sums fill 24 of 32 registers
+constexpr size_t kL2Bytes = 1024 * 1024;  // of the smallest processor with such vectors
+#else
+constexpr int kLane = 8;
+constexpr int kRows = 6;  // 12 of 16 registers
+constexpr size_t kL2Bytes = 512 * 1024;
+#endif
+constexpr int kVectors = 2;               // columns of the inner kernel, in vectors
+constexpr int kPanel = kVectors * kLane;  // channels of a panel: the columns of the inner kernel
+constexpr int kGap = 16;  // floats (a cache line) that keep rows and elements from falling into the same cache sets
 
 // The points of the algorithm: 0, +-a, +-b, infinity. With a = 2/3, b = 3/2 the error against float64 is 2.2 times
 // smaller than with the usual a = 1, b = 2 and costs the same. Measured with C = 128, relative to the root mean
@@ -89,6 +103,8 @@ WinogradConv3x3::Tile WinogradConv3x3::tile(int index) const {
   return {index / tiles_per_image_, in_image / tile_columns_ * kOutput, in_image % tile_columns_ * kOutput};
 }
 
+int WinogradConv3x3::channel_block() { return kLane; }
+
 bool WinogradConv3x3::possible(int n, int h, int w, int c, int k) {
   return SANDGLASS_WINOGRAD && n >= 1 && h >= 1 && w >= 1 && static_cast<double>(n) * h * w <= 0x1p30 && c >= kLane &&
          k >= kLane && c <= 0x10000 && k <= 0x10000 && c % kLane == 0 && k % kLane == 0;
@@ -116,10 +132,11 @@ bool WinogradConv3x3::supports_backward_weights(int n, int h, int w, int c, int 
 }
 
 WinogradConv3x3::WinogradConv3x3(int n, int h, int w, int c, int k) : n_(n), h_(h), w_(w), c_(c), k_(k) {
-  check(possible(n, h, w, c, k),
-        "winograd convolution of N {} H {} W {} C {} K {}: needs a build with AVX2 and FMA, sizes of at least 1, and C "
-        "and K that are multiples of 8; use the direct convolution",
-        n, h, w, c, k);
+  check(
+      possible(n, h, w, c, k),
+      "winograd convolution of N {} H {} W {} C {} K {}: needs a build with AVX2 and FMA or with AVX-512, sizes of at "
+      "least 1, and C and K that are multiples of {}; use the direct convolution",
+      n, h, w, c, k, kLane);
   tile_columns_ = divide_up(w, kOutput);
   tiles_per_image_ = tile_columns_ * divide_up(h, kOutput);
   tiles_ = n * tiles_per_image_;
@@ -128,8 +145,8 @@ WinogradConv3x3::WinogradConv3x3(int n, int h, int w, int c, int k) : n_(n), h_(
   // V takes two thirds of L2. Weights that stay in L2 cost nothing to read again: small blocks then, for more threads.
   const size_t v_bytes = sizeof(float) * kElements * row_stride(c);
   const size_t w_bytes = sizeof(float) * kElements * row_stride(k);
-  const int most_tiles = packed_weight_bytes() <= 256 * 1024 ? 12 : 24;
-  blocks_ = divide_up(tiles_, std::clamp(static_cast<int>(340 * 1024 / v_bytes), kRows, most_tiles));
+  const int most_tiles = packed_weight_bytes() <= kL2Bytes / 2 ? 2 * kRows : 4 * kRows;
+  blocks_ = divide_up(tiles_, std::clamp(static_cast<int>(kL2Bytes * 2 / 3 / v_bytes), kRows, most_tiles));
   block_tiles_ = divide_up(tiles_, blocks_);
   // V and W of a block are in L3, shared by all threads: 139 tiles for C = K = 128.
   gradient_blocks_ = divide_up(tiles_, std::max(kPanel, static_cast<int>(5632 * 1024 / (v_bytes + w_bytes))));
@@ -194,115 +211,131 @@ void WinogradConv3x3::pack_weights(const float* weights, const float* scale, boo
 
 namespace {
 
+// A vector of kLane floats. max gives its second operand where one is NaN: ReLU lets NaN through.
+#ifdef __AVX512F__
+using Vector = __m512;
+inline Vector load(const float* from) { return _mm512_loadu_ps(from); }
+inline void store(float* to, Vector v) { _mm512_storeu_ps(to, v); }
+inline Vector all(float value) { return _mm512_set1_ps(value); }
+inline Vector max(Vector a, Vector b) { return _mm512_max_ps(a, b); }
+inline Vector multiply_add(Vector a, Vector b, Vector c) { return _mm512_fmadd_ps(a, b, c); }        // c + a b
+inline Vector multiply_subtract(Vector a, Vector b, Vector c) { return _mm512_fnmadd_ps(a, b, c); }  // c - a b
+#else
 using Vector = __m256;
+inline Vector load(const float* from) { return _mm256_loadu_ps(from); }
+inline void store(float* to, Vector v) { _mm256_storeu_ps(to, v); }
+inline Vector all(float value) { return _mm256_set1_ps(value); }
+inline Vector max(Vector a, Vector b) { return _mm256_max_ps(a, b); }
+inline Vector multiply_add(Vector a, Vector b, Vector c) { return _mm256_fmadd_ps(a, b, c); }        // c + a b
+inline Vector multiply_subtract(Vector a, Vector b, Vector c) { return _mm256_fnmadd_ps(a, b, c); }  // c - a b
+#endif
 
-inline Vector constant(double value) { return _mm256_set1_ps(static_cast<float>(value)); }
+inline Vector constant(double value) { return all(static_cast<float>(value)); }
 
 // to[i * step] = (B^T from)[i]: row i holds the coefficients of the polynomial that vanishes at the other points.
 inline void input_transform_1d(const Vector* from, int stride, Vector* to, int step) {
   const Vector d0 = from[0], d1 = from[stride], d2 = from[2 * stride], d3 = from[3 * stride], d4 = from[4 * stride],
                d5 = from[5 * stride];
   const Vector a = constant(kA), b = constant(kB), a2 = constant(kA2), b2 = constant(kB2), sum = constant(kA2 + kB2);
-  const Vector even_a = _mm256_fnmadd_ps(b2, d2, d4), odd_a = _mm256_fnmadd_ps(b2, d1, d3);
-  const Vector even_b = _mm256_fnmadd_ps(a2, d2, d4), odd_b = _mm256_fnmadd_ps(a2, d1, d3);
-  to[0] = _mm256_fnmadd_ps(sum, d2, _mm256_add_ps(d0, d4));
-  to[step] = _mm256_fmadd_ps(a, odd_a, even_a);
-  to[2 * step] = _mm256_fnmadd_ps(a, odd_a, even_a);
-  to[3 * step] = _mm256_fmadd_ps(b, odd_b, even_b);
-  to[4 * step] = _mm256_fnmadd_ps(b, odd_b, even_b);
-  to[5 * step] = _mm256_fnmadd_ps(sum, d3, _mm256_add_ps(d1, d5));
+  const Vector even_a = multiply_subtract(b2, d2, d4), odd_a = multiply_subtract(b2, d1, d3);
+  const Vector even_b = multiply_subtract(a2, d2, d4), odd_b = multiply_subtract(a2, d1, d3);
+  to[0] = multiply_subtract(sum, d2, d0 + d4);
+  to[step] = multiply_add(a, odd_a, even_a);
+  to[2 * step] = multiply_subtract(a, odd_a, even_a);
+  to[3 * step] = multiply_add(b, odd_b, even_b);
+  to[4 * step] = multiply_subtract(b, odd_b, even_b);
+  to[5 * step] = multiply_subtract(sum, d3, d1 + d5);
 }
 
 // to[i * step] = (A^T from)[i]: powers of the points.
 inline void output_transform_1d(const Vector* from, int stride, Vector* to, int step) {
   const Vector m0 = from[0], m1 = from[stride], m2 = from[2 * stride], m3 = from[3 * stride], m4 = from[4 * stride],
                m5 = from[5 * stride];
-  const Vector even_a = _mm256_add_ps(m1, m2), odd_a = _mm256_sub_ps(m1, m2);
-  const Vector even_b = _mm256_add_ps(m3, m4), odd_b = _mm256_sub_ps(m3, m4);
-  to[0] = _mm256_add_ps(m0, _mm256_add_ps(even_a, even_b));
-  to[step] = _mm256_fmadd_ps(constant(kA), odd_a, _mm256_mul_ps(constant(kB), odd_b));
-  to[2 * step] = _mm256_fmadd_ps(constant(kA2), even_a, _mm256_mul_ps(constant(kB2), even_b));
-  to[3 * step] = _mm256_fmadd_ps(constant(kA * kA2), odd_a, _mm256_fmadd_ps(constant(kB * kB2), odd_b, m5));
+  const Vector even_a = m1 + m2, odd_a = m1 - m2;
+  const Vector even_b = m3 + m4, odd_b = m3 - m4;
+  to[0] = m0 + (even_a + even_b);
+  to[step] = multiply_add(constant(kA), odd_a, constant(kB) * odd_b);
+  to[2 * step] = multiply_add(constant(kA2), even_a, constant(kB2) * even_b);
+  to[3 * step] = multiply_add(constant(kA * kA2), odd_a, multiply_add(constant(kB * kB2), odd_b, m5));
 }
 
 // to[i * step] = (A from)[i], the transpose of the output transform.
 inline void gradient_transform_1d(const Vector* from, int stride, Vector* to, int step) {
   const Vector y0 = from[0], y1 = from[stride], y2 = from[2 * stride], y3 = from[3 * stride];
-  const Vector even_a = _mm256_fmadd_ps(constant(kA2), y2, y0), odd_a = _mm256_fmadd_ps(constant(kA2), y3, y1);
-  const Vector even_b = _mm256_fmadd_ps(constant(kB2), y2, y0), odd_b = _mm256_fmadd_ps(constant(kB2), y3, y1);
+  const Vector even_a = multiply_add(constant(kA2), y2, y0), odd_a = multiply_add(constant(kA2), y3, y1);
+  const Vector even_b = multiply_add(constant(kB2), y2, y0), odd_b = multiply_add(constant(kB2), y3, y1);
   const Vector a = constant(kA), b = constant(kB);
   to[0] = y0;
-  to[step] = _mm256_fmadd_ps(a, odd_a, even_a);
-  to[2 * step] = _mm256_fnmadd_ps(a, odd_a, even_a);
-  to[3 * step] = _mm256_fmadd_ps(b, odd_b, even_b);
-  to[4 * step] = _mm256_fnmadd_ps(b, odd_b, even_b);
+  to[step] = multiply_add(a, odd_a, even_a);
+  to[2 * step] = multiply_subtract(a, odd_a, even_a);
+  to[3 * step] = multiply_add(b, odd_b, even_b);
+  to[4 * step] = multiply_subtract(b, odd_b, even_b);
   to[5 * step] = y3;
 }
 
 // to[i * step] = (G^T from)[i], the transpose of the filter transform.
 inline void weight_gradient_transform_1d(const Vector* from, int stride, Vector* to, int step) {
-  const Vector even_a = _mm256_mul_ps(constant(1 / kNa), _mm256_add_ps(from[stride], from[2 * stride]));
-  const Vector odd_a = _mm256_sub_ps(from[stride], from[2 * stride]);
-  const Vector even_b = _mm256_mul_ps(constant(1 / kNb), _mm256_add_ps(from[3 * stride], from[4 * stride]));
-  const Vector odd_b = _mm256_sub_ps(from[3 * stride], from[4 * stride]);
-  to[0] = _mm256_add_ps(from[0], _mm256_add_ps(even_a, even_b));
-  to[step] = _mm256_fmadd_ps(constant(kA / kNa), odd_a, _mm256_mul_ps(constant(kB / kNb), odd_b));
-  to[2 * step] = _mm256_fmadd_ps(constant(kA2), even_a, _mm256_fmadd_ps(constant(kB2), even_b, from[5 * stride]));
+  const Vector even_a = constant(1 / kNa) * (from[stride] + from[2 * stride]);
+  const Vector odd_a = from[stride] - from[2 * stride];
+  const Vector even_b = constant(1 / kNb) * (from[3 * stride] + from[4 * stride]);
+  const Vector odd_b = from[3 * stride] - from[4 * stride];
+  to[0] = from[0] + (even_a + even_b);
+  to[step] = multiply_add(constant(kA / kNa), odd_a, constant(kB / kNb) * odd_b);
+  to[2 * step] = multiply_add(constant(kA2), even_a, multiply_add(constant(kB2), even_b, from[5 * stride]));
 }
 
-// out (rows x 8 vectors) = or += sum over i < depth of a(row, i) * b(i, column): the inner kernel of both passes.
+// out (rows x vectors) = or += sum over i < depth of a(row, i) * b(i, column): the inner kernel of both passes.
 // kRowMajor says that a(row, i) lies at a[row * a_stride + i], otherwise at a[i * a_stride + row].
 template <int rows, int vectors, bool kRowMajor>
 void multiply(int depth, const float* a, size_t a_stride, const float* b, size_t b_stride, float* out,
               size_t out_stride, bool accumulate) {
   Vector sums[rows][vectors];
-#pragma GCC unroll 6
+#pragma GCC unroll 12
   for (int r = 0; r < rows; ++r)
 #pragma GCC unroll 2
-    for (int v = 0; v < vectors; ++v)
-      sums[r][v] = accumulate ? _mm256_loadu_ps(out + r * out_stride + v * kLane) : _mm256_setzero_ps();
+    for (int v = 0; v < vectors; ++v) sums[r][v] = accumulate ? load(out + r * out_stride + v * kLane) : all(0);
   for (int i = 0; i < depth; ++i) {
     Vector columns[vectors];
 #pragma GCC unroll 2
-    for (int v = 0; v < vectors; ++v) columns[v] = _mm256_loadu_ps(b + i * b_stride + v * kLane);
-#pragma GCC unroll 6
+    for (int v = 0; v < vectors; ++v) columns[v] = load(b + i * b_stride + v * kLane);
+#pragma GCC unroll 12
     for (int r = 0; r < rows; ++r) {
-      const Vector factor = _mm256_broadcast_ss(kRowMajor ? a + r * a_stride + i : a + i * a_stride + r);
+      const Vector factor = all(kRowMajor ? a[r * a_stride + i] : a[i * a_stride + r]);
 #pragma GCC unroll 2
-      for (int v = 0; v < vectors; ++v) sums[r][v] = _mm256_fmadd_ps(factor, columns[v], sums[r][v]);
+      for (int v = 0; v < vectors; ++v) sums[r][v] = multiply_add(factor, columns[v], sums[r][v]);
     }
   }
-#pragma GCC unroll 6
+#pragma GCC unroll 12
   for (int r = 0; r < rows; ++r)
 #pragma GCC unroll 2
-    for (int v = 0; v < vectors; ++v) _mm256_storeu_ps(out + r * out_stride + v * kLane, sums[r][v]);
+    for (int v = 0; v < vectors; ++v) store(out + r * out_stride + v * kLane, sums[r][v]);
 }
 
 using Multiply = void (*)(int, const float*, size_t, const float*, size_t, float*, size_t, bool);
 
-// The kernel for 1 to 6 rows and 8 or 16 columns.
-template <bool kRowMajor>
-Multiply multiply_for(int rows, int columns) {
-  static constexpr Multiply kKernels[kRows][2] = {
-      {multiply<1, 1, kRowMajor>, multiply<1, 2, kRowMajor>}, {multiply<2, 1, kRowMajor>, multiply<2, 2, kRowMajor>},
-      {multiply<3, 1, kRowMajor>, multiply<3, 2, kRowMajor>}, {multiply<4, 1, kRowMajor>, multiply<4, 2, kRowMajor>},
-      {multiply<5, 1, kRowMajor>, multiply<5, 2, kRowMajor>}, {multiply<6, 1, kRowMajor>, multiply<6, 2, kRowMajor>}};
-  return kKernels[rows - 1][columns / kLane - 1];
+// The kernels for 1 to kRows rows and `vectors` vectors of columns.
+template <int vectors, bool kRowMajor, int... rows>
+constexpr std::array<Multiply, kRows> multiply_kernels(std::integer_sequence<int, rows...>) {
+  return {multiply<rows + 1, vectors, kRowMajor>...};
 }
 
-// out(row, column) over all rows and up to 16 columns, in groups of at most 6 rows.
+// out(row, column) over all rows and one or two vectors of columns, in groups of at most kRows rows.
 template <bool kRowMajor>
 void multiply_rows(int rows, int columns, int depth, const float* a, size_t a_stride, const float* b, size_t b_stride,
                    float* out, size_t out_stride, bool accumulate) {
+  using AllRows = std::make_integer_sequence<int, kRows>;
+  static constexpr std::array kOneVector = multiply_kernels<1, kRowMajor>(AllRows());
+  static constexpr std::array kTwoVectors = multiply_kernels<2, kRowMajor>(AllRows());
+  const auto& kernels = columns == kLane ? kOneVector : kTwoVectors;
   const int groups = divide_up(rows, kRows);
   for (int group = 0; group < groups; ++group) {
     const int begin = part_begin(rows, groups, group), end = part_begin(rows, groups, group + 1);
-    multiply_for<kRowMajor>(end - begin, columns)(depth, a + begin * (kRowMajor ? a_stride : 1), a_stride, b, b_stride,
-                                                  out + begin * out_stride, out_stride, accumulate);
+    kernels[end - begin - 1](depth, a + begin * (kRowMajor ? a_stride : 1), a_stride, b, b_stride,
+                             out + begin * out_stride, out_stride, accumulate);
   }
 }
 
-// One 6x6 tile of 8 channels, load(i, j) being its pixels: to[(i * 6 + j) * element_stride] = (B^T d B)(i, j).
+// One 6x6 tile of a channel block, load(i, j) being its pixels: to[(i * 6 + j) * element_stride] = (B^T d B)(i, j).
 template <typename Load>
 inline void transform_input_tile(Load load, float* to, size_t element_stride) {
   Vector rows[kInput][kInput];
@@ -318,18 +351,18 @@ inline void transform_input_tile(Load load, float* to, size_t element_stride) {
     Vector result[kInput];
     input_transform_1d(rows[i], 1, result, 1);
 #pragma GCC unroll 6
-    for (int j = 0; j < kInput; ++j) _mm256_storeu_ps(to + (i * kInput + j) * element_stride, result[j]);
+    for (int j = 0; j < kInput; ++j) store(to + (i * kInput + j) * element_stride, result[j]);
   }
 }
 
 }  // namespace
 
-// V(element, tile - tile_begin, c) = B^T input(x) B for the given tiles and channels, a cache line (2 blocks) of
-// channels after the other, so that neighbouring tiles find their common pixels in L1.
+// V(element, tile - tile_begin, c) = B^T input(x) B for the given tiles and channels, a panel of channels after
+// the other, so that neighbouring tiles find their common pixels in L1.
 void WinogradConv3x3::transform_input(const float* x, const InputTransform& input, int tile_begin, int tile_end,
                                       int channel_begin, int channel_end, float* v, size_t element_stride) const {
   const bool transformed = input.scale || input.shift || input.relu;
-  const Vector zero = _mm256_setzero_ps(), floor = input.relu ? zero : _mm256_set1_ps(-__builtin_inff());
+  const Vector zero = all(0), floor = input.relu ? zero : all(-__builtin_inff());
   for (int first = channel_begin; first < channel_end; first += kPanel)
     for (int index = tile_begin; index < tile_end; ++index) {
       const Tile at = tile(index);
@@ -337,12 +370,12 @@ void WinogradConv3x3::transform_input(const float* x, const InputTransform& inpu
       const bool inside = top >= 0 && left >= 0 && top + kInput <= h_ && left + kInput <= w_;
       for (int c = first; c < std::min(first + kPanel, channel_end); c += kLane) {
         const float* from = x + (static_cast<size_t>(at.image) * (c_ / kLane) + c / kLane) * h_ * w_ * kLane;
-        const Vector scale = input.scale ? _mm256_loadu_ps(input.scale + c) : _mm256_set1_ps(1);
-        const Vector shift = input.shift ? _mm256_loadu_ps(input.shift + c) : zero;
+        const Vector scale = input.scale ? load(input.scale + c) : all(1);
+        const Vector shift = input.shift ? load(input.shift + c) : zero;
         const auto pixel = [&](int i, int j) {
-          return _mm256_loadu_ps(from + (static_cast<ptrdiff_t>(top + i) * w_ + left + j) * kLane);
+          return load(from + (static_cast<ptrdiff_t>(top + i) * w_ + left + j) * kLane);
         };
-        const auto transform = [&](Vector value) { return _mm256_max_ps(floor, _mm256_fmadd_ps(value, scale, shift)); };
+        const auto transform = [&](Vector value) { return max(floor, multiply_add(value, scale, shift)); };
         const auto is_padding = [&](int i, int j) {
           return top + i < 0 || top + i >= h_ || left + j < 0 || left + j >= w_;
         };
@@ -369,21 +402,19 @@ void WinogradConv3x3::transform_gradient(const float* dy, int tile_begin, int ti
       Vector d[kOutput][kOutput], rows[kInput][kOutput];
       for (int i = 0; i < kOutput; ++i)
         for (int j = 0; j < kOutput; ++j)
-          d[i][j] = i < row_end && j < column_end
-                        ? _mm256_loadu_ps(dy + ((plane + at.row + i) * w_ + at.column + j) * kLane)
-                        : _mm256_setzero_ps();
+          d[i][j] =
+              i < row_end && j < column_end ? load(dy + ((plane + at.row + i) * w_ + at.column + j) * kLane) : all(0);
       for (int j = 0; j < kOutput; ++j) gradient_transform_1d(&d[0][j], kOutput, &rows[0][j], kOutput);
       float* to = w + (index - tile_begin) * row_stride(k_) + k;
       for (int i = 0; i < kInput; ++i) {
         Vector result[kInput];
         gradient_transform_1d(rows[i], 1, result, 1);
-        for (int j = 0; j < kInput; ++j) _mm256_storeu_ps(to + (i * kInput + j) * element_stride, result[j]);
+        for (int j = 0; j < kInput; ++j) store(to + (i * kInput + j) * element_stride, result[j]);
       }
     }
   }
 }
 
-// (max_ps gives its second operand where one is NaN: ReLU lets NaN through.)
 // One block of tiles, one panel of output channels: M = V U, then y = epilogue(A^T M A).
 void WinogradConv3x3::multiply_panel(const float* v, const float* packed, int block, int panel, float* m, float* y,
                                      const Epilogue& epilogue, double* partial_sums) const {
@@ -397,9 +428,9 @@ void WinogradConv3x3::multiply_panel(const float* v, const float* packed, int bl
                         width, m + element * m_element, kPanel, false);
 
   for (int k = panel * kPanel; k < panel * kPanel + width; k += kLane) {
-    const Vector bias = epilogue.bias ? _mm256_loadu_ps(epilogue.bias + k) : _mm256_setzero_ps();
-    const Vector floor = epilogue.relu ? _mm256_setzero_ps() : _mm256_set1_ps(-__builtin_inff());
-    __m256d sums[4] = {_mm256_setzero_pd(), _mm256_setzero_pd(), _mm256_setzero_pd(), _mm256_setzero_pd()};
+    const Vector bias = epilogue.bias ? load(epilogue.bias + k) : all(0);
+    const Vector floor = epilogue.relu ? all(0) : all(-__builtin_inff());
+    double sums[kLane] = {}, sums_squares[kLane] = {};
     for (int index = 0; index < tiles; ++index) {
       const Tile at = tile(begin + index);
       const int row_end = std::min(kOutput, h_ - at.row), column_end = std::min(kOutput, w_ - at.column);
@@ -407,34 +438,35 @@ void WinogradConv3x3::multiply_panel(const float* v, const float* packed, int bl
       Vector rows[kOutput][kInput], result[kOutput][kOutput];
       for (int j = 0; j < kInput; ++j) {
         Vector column[kInput];
-        for (int i = 0; i < kInput; ++i) column[i] = _mm256_loadu_ps(from + (i * kInput + j) * m_element);
+        for (int i = 0; i < kInput; ++i) column[i] = load(from + (i * kInput + j) * m_element);
         output_transform_1d(column, 1, &rows[0][j], kInput);
       }
       for (int i = 0; i < kOutput; ++i) output_transform_1d(rows[i], 1, result[i], 1);
 
       const size_t plane = (static_cast<size_t>(at.image) * (k_ / kLane) + k / kLane) * h_;
-      Vector sum = _mm256_setzero_ps(), squares = _mm256_setzero_ps();  // of at most 16 pixels: exact enough in float32
+      Vector sum = all(0), squares = all(0);  // of at most 16 pixels: exact enough in float32
       for (int i = 0; i < row_end; ++i) {
         const size_t offset = ((plane + at.row + i) * w_ + at.column) * kLane;
         for (int j = 0; j < column_end; ++j) {
           Vector value = result[i][j];
-          sum = _mm256_add_ps(sum, value);
-          squares = _mm256_fmadd_ps(value, value, squares);
-          value = _mm256_add_ps(value, bias);
-          if (epilogue.residual) value = _mm256_add_ps(value, _mm256_loadu_ps(epilogue.residual + offset + j * kLane));
-          _mm256_storeu_ps(y + offset + j * kLane, _mm256_max_ps(floor, value));
+          sum = sum + value;
+          squares = multiply_add(value, value, squares);
+          value = value + bias;
+          if (epilogue.residual) value = value + load(epilogue.residual + offset + j * kLane);
+          store(y + offset + j * kLane, max(floor, value));
         }
       }
       if (epilogue.sum) {
-        sums[0] = _mm256_add_pd(sums[0], _mm256_cvtps_pd(_mm256_castps256_ps128(sum)));
-        sums[1] = _mm256_add_pd(sums[1], _mm256_cvtps_pd(_mm256_extractf128_ps(sum, 1)));
-        sums[2] = _mm256_add_pd(sums[2], _mm256_cvtps_pd(_mm256_castps256_ps128(squares)));
-        sums[3] = _mm256_add_pd(sums[3], _mm256_cvtps_pd(_mm256_extractf128_ps(squares, 1)));
+        for (int lane = 0; lane < kLane; ++lane) {
+          sums[lane] += static_cast<double>(sum[lane]);
+          sums_squares[lane] += static_cast<double>(squares[lane]);
+        }
       }
     }
     if (epilogue.sum) {
       double* to = partial_sums + static_cast<size_t>(block) * 2 * k_ + k;
-      for (int i = 0; i < 4; ++i) _mm256_storeu_pd(to + i / 2 * k_ + i % 2 * 4, sums[i]);
+      std::copy_n(sums, kLane, to);
+      std::copy_n(sums_squares, kLane, to + k_);
     }
   }
 }
@@ -529,13 +561,11 @@ void WinogradConv3x3::backward_weights(const float* x, const float* dy, float* d
         Vector rows[3][kInput], result[3][3];
         for (int j = 0; j < kInput; ++j) {
           Vector column[kInput];
-          for (int i = 0; i < kInput; ++i)
-            column[i] = _mm256_loadu_ps(s + (i * kInput + j) * s_element + k * s_row + c);
+          for (int i = 0; i < kInput; ++i) column[i] = load(s + (i * kInput + j) * s_element + k * s_row + c);
           weight_gradient_transform_1d(column, 1, &rows[0][j], kInput);
         }
         for (int i = 0; i < 3; ++i) weight_gradient_transform_1d(rows[i], 1, result[i], 1);
-        for (int i = 0; i < 9; ++i)
-          _mm256_storeu_ps(dw + (static_cast<size_t>(k) * 9 + i) * c_ + c, result[i / 3][i % 3]);
+        for (int i = 0; i < 9; ++i) store(dw + (static_cast<size_t>(k) * 9 + i) * c_ + c, result[i / 3][i % 3]);
       }
   }
 }
@@ -544,11 +574,11 @@ void WinogradConv3x3::backward_weights(const float* x, const float* dy, float* d
 
 // No object of the class exists in such a build: the constructor throws.
 void WinogradConv3x3::forward(const float*, const float*, float*, const InputTransform&, const Epilogue&, void*) const {
-  fail("winograd convolution: built without AVX2 and FMA; use the direct convolution");
+  fail("winograd convolution: built without AVX2 and FMA or AVX-512; use the direct convolution");
 }
 
 void WinogradConv3x3::backward_weights(const float*, const float*, float*, const InputTransform&, void*) const {
-  fail("winograd convolution: built without AVX2 and FMA; use the direct convolution");
+  fail("winograd convolution: built without AVX2 and FMA or AVX-512; use the direct convolution");
 }
 
 #endif

@@ -1,4 +1,4 @@
-// Winograd convolution of the cpu device: 3x3, stride 1, padding 1, float32, AVX2 + FMA.
+// Winograd convolution of the cpu device: 3x3, stride 1, padding 1, float32, AVX2 + FMA or AVX-512.
 //
 // Source: Lavin & Gray, "Fast algorithms for convolutional neural networks" (arXiv 1509.09308), F(4x4, 3x3): an output
 // tile of 4x4 pixels costs 36 multiplications per channel pair instead of 144. With d a 6x6 input tile, g a 3x3 filter:
@@ -7,9 +7,9 @@
 //   backward data     the forward pass on dy with the filter rotated by 180 degrees and c, k exchanged
 // where * is element by element, so that each of the 36 elements is a matrix product of its own.
 //
-// Tensors: x is N x C x H x W and y is N x K x H x W, both channel-blocked (nChw8c): element (n, c, h, w) lies at
-// (((n * C/8 + c/8) * H + h) * W + w) * 8 + c%8. C and K are multiples of 8. Weights are KRSC: (k, r, s, c), c
-// contiguous.
+// Tensors: x is N x C x H x W and y is N x K x H x W, both in channel blocks of B = 8 (AVX2) or 16 (AVX-512): element
+// (n, c, h, w) lies at (((n * C/B + c/B) * H + h) * W + w) * B + c%B. C and K are multiples of B. Weights are KRSC:
+// (k, r, s, c), c contiguous.
 //
 // Rounding: against float64, on ReLU-like inputs with C = 128, the error is 9e-7 of the output's root mean square
 // (1.7e-7 for direct float32 sums; 1.9e-6 for Winograd with the usual points 0, +-1, +-2; see conv_cpu_winograd.cpp).
@@ -33,8 +33,11 @@ class WinogradConv3x3 {
     double* sum_squares = nullptr;  ///< K values, overwritten: the same of conv^2; given with `sum` or not at all
   };
 
-  /// Whether this class can compute the shape: sizes of at least 1, N H W up to 2^30, C and K multiples of 8 up to
-  /// 65536, and a build with AVX2 and FMA.
+  /// Channels in a block of x and y: the floats of a vector of the processor compiled for.
+  static int channel_block();
+
+  /// Whether this class can compute the shape: sizes of at least 1, N H W up to 2^30, C and K multiples of
+  /// channel_block() up to 65536, and a build with AVX2 and FMA or with AVX-512.
   static bool possible(int n, int h, int w, int c, int k);
   /// The dispatch rule: possible, and measured faster than oneDNN's direct convolution (rule and figures in the .cpp).
   static bool supported(int n, int h, int w, int c, int k);

@@ -73,9 +73,11 @@ Floats integer_floats(size_t count, uint64_t seed) {
   return values;
 }
 
-// Index of (n, c, h, w) in nChw8c.
+const int kBlock = WinogradConv3x3::channel_block();
+
+// Index of (n, c, h, w) in channel blocks.
 size_t blocked(const Shape& s, int channels, int n, int c, int h, int w) {
-  return (((static_cast<size_t>(n) * (channels / 8) + c / 8) * s.h + h) * s.w + w) * 8 + c % 8;
+  return (((static_cast<size_t>(n) * (channels / kBlock) + c / kBlock) * s.h + h) * s.w + w) * kBlock + c % kBlock;
 }
 
 // Calls visit(x index, y index, weight index) for every product of the convolution; the weights are KRSC.
@@ -124,10 +126,10 @@ void expect_same_bits(const Floats& a, const Floats& b) {
   EXPECT_EQ(std::memcmp(a.data(), b.data(), a.size() * sizeof(float)), 0);
 }
 
-// Channel of an index in nChw8c.
+// Channel of an index in channel blocks.
 int channel_of(const Shape& s, int channels, size_t index) {
-  const size_t plane = static_cast<size_t>(s.h) * s.w * 8;
-  return static_cast<int>(index / plane % (channels / 8) * 8 + index % 8);
+  const size_t plane = static_cast<size_t>(s.h) * s.w * kBlock;
+  return static_cast<int>(index / plane % (channels / kBlock) * kBlock + index % kBlock);
 }
 
 struct Problem {
@@ -166,14 +168,20 @@ struct Problem {
 
 class WinogradShapes : public testing::TestWithParam<Shape> {
  protected:
-  void SetUp() override {
+  // The parameter, with C and K in channels.
+  static Shape shape() {
     const Shape& s = GetParam();
-    if (!WinogradConv3x3::possible(s.n, s.h, s.w, s.c, s.k)) GTEST_SKIP() << "built without AVX2 and FMA";
+    return {s.n, s.h, s.w, s.c * kBlock, s.k * kBlock};
+  }
+
+  void SetUp() override {
+    const Shape s = shape();
+    if (!WinogradConv3x3::possible(s.n, s.h, s.w, s.c, s.k)) GTEST_SKIP() << "built without AVX2 and FMA or AVX-512";
   }
 };
 
 TEST_P(WinogradShapes, ForwardMatchesDirectSums) {
-  Problem problem(GetParam());
+  Problem problem(shape());
   const Floats x = normal_floats(problem.x_count(), 1), weights = normal_floats(problem.weight_count(), 2);
   problem.pack(weights);
   const std::vector<double> expected = direct_forward(problem.s, x, weights);
@@ -181,7 +189,7 @@ TEST_P(WinogradShapes, ForwardMatchesDirectSums) {
 }
 
 TEST_P(WinogradShapes, ForwardOfIntegersRoundsToTheExactSums) {
-  Problem problem(GetParam());
+  Problem problem(shape());
   const Floats x = integer_floats(problem.x_count(), 3), weights = integer_floats(problem.weight_count(), 4);
   problem.pack(weights);
   const std::vector<double> expected = direct_forward(problem.s, x, weights);
@@ -193,7 +201,7 @@ TEST_P(WinogradShapes, ForwardOfIntegersRoundsToTheExactSums) {
 }
 
 TEST_P(WinogradShapes, BackwardDataMatchesDirectSums) {
-  const Shape s = GetParam();
+  const Shape s = shape();
   Problem backward({s.n, s.h, s.w, s.k, s.c});  // from dy with K channels to dx with C
   const Floats dy = normal_floats(backward.x_count(), 5), weights = normal_floats(backward.weight_count(), 6);
   backward.pack(weights, nullptr, true);
@@ -204,7 +212,7 @@ TEST_P(WinogradShapes, BackwardDataMatchesDirectSums) {
 }
 
 TEST_P(WinogradShapes, BackwardWeightsMatchesDirectSums) {
-  const Problem problem(GetParam());
+  const Problem problem(shape());
   const Floats x = normal_floats(problem.x_count(), 7), dy = normal_floats(problem.y_count(), 8);
   std::vector<double> expected(problem.weight_count());
   for_each_product(problem.s, [&](size_t i, size_t o, size_t g) { expected[g] += static_cast<double>(x[i]) * dy[o]; });
@@ -212,7 +220,7 @@ TEST_P(WinogradShapes, BackwardWeightsMatchesDirectSums) {
 }
 
 TEST_P(WinogradShapes, BackwardWeightsOfIntegersRoundsToTheExactSums) {
-  const Problem problem(GetParam());
+  const Problem problem(shape());
   const Floats x = integer_floats(problem.x_count(), 9), dy = integer_floats(problem.y_count(), 10);
   std::vector<double> expected(problem.weight_count());
   for_each_product(problem.s, [&](size_t i, size_t o, size_t g) { expected[g] += static_cast<double>(x[i]) * dy[o]; });
@@ -222,7 +230,7 @@ TEST_P(WinogradShapes, BackwardWeightsOfIntegersRoundsToTheExactSums) {
 
 // relu(x * scale + shift) while loading (the shift must not leak into the padding), then every part of the epilogue.
 TEST_P(WinogradShapes, InputTransformAndEpilogue) {
-  Problem problem(GetParam());
+  Problem problem(shape());
   const Shape& s = problem.s;
   const Floats x = normal_floats(problem.x_count(), 11), weights = normal_floats(problem.weight_count(), 12);
   const Floats scale = normal_floats(s.c, 13), shift = normal_floats(s.c, 14), filter_scale = normal_floats(s.k, 15);
@@ -282,7 +290,7 @@ TEST_P(WinogradShapes, InputTransformAndEpilogue) {
 
 // Scale, shift and ReLU each alone: what is not given must change nothing.
 TEST_P(WinogradShapes, PartsOfTheInputTransform) {
-  Problem problem(GetParam());
+  Problem problem(shape());
   const Shape& s = problem.s;
   const Floats x = normal_floats(problem.x_count(), 19), weights = normal_floats(problem.weight_count(), 20);
   const Floats scale = normal_floats(s.c, 21), shift = normal_floats(s.c, 22);
@@ -308,7 +316,7 @@ TEST_P(WinogradShapes, SameBitsInEveryRunAndForEveryNumberOfThreads) {
   std::vector<Guarded<double>> sums, squares;
   for (const int prepared : {3, 1}) {
     omp_set_num_threads(prepared);
-    Problem problem(GetParam());
+    Problem problem(shape());
     const Floats x = normal_floats(problem.x_count(), 23), weights = normal_floats(problem.weight_count(), 24);
     const Floats dy = normal_floats(problem.y_count(), 25);
     for (const int running : {3, 2, 1, 1, 4}) {
@@ -333,19 +341,19 @@ TEST_P(WinogradShapes, SameBitsInEveryRunAndForEveryNumberOfThreads) {
 }
 
 // Whole tiles, ragged tiles, maps smaller than a tile, one and several blocks, half panels, more channels than fit at
-// once.
+// once. C and K are in channel blocks.
 INSTANTIATE_TEST_SUITE_P(Conv, WinogradShapes,
-                         testing::Values(Shape{1, 1, 1, 8, 8}, Shape{1, 2, 3, 8, 16}, Shape{1, 4, 4, 128, 128},
-                                         Shape{3, 5, 5, 16, 24}, Shape{1, 5, 7, 24, 8}, Shape{3, 7, 7, 8, 40},
-                                         Shape{1, 8, 8, 128, 64}, Shape{2, 9, 30, 16, 16}, Shape{1, 17, 17, 64, 48},
-                                         Shape{3, 17, 30, 32, 16}, Shape{4, 16, 16, 64, 64}, Shape{1, 30, 17, 40, 56},
-                                         Shape{2, 32, 32, 32, 32}, Shape{1, 64, 64, 24, 16}, Shape{1, 6, 6, 520, 8}),
+                         testing::Values(Shape{1, 1, 1, 1, 1}, Shape{1, 2, 3, 1, 2}, Shape{1, 4, 4, 16, 16},
+                                         Shape{3, 5, 5, 2, 3}, Shape{1, 5, 7, 3, 1}, Shape{3, 7, 7, 1, 5},
+                                         Shape{1, 8, 8, 16, 8}, Shape{2, 9, 30, 2, 2}, Shape{1, 17, 17, 8, 6},
+                                         Shape{3, 17, 30, 4, 2}, Shape{4, 16, 16, 8, 8}, Shape{1, 30, 17, 5, 7},
+                                         Shape{2, 32, 32, 4, 4}, Shape{1, 64, 64, 3, 2}, Shape{1, 6, 6, 65, 1}),
                          testing::PrintToStringParamName());
 
 // A NaN in x must not be hidden by the ReLU before or after, inside the map or at its edge.
 TEST(Winograd, NaNReachesTheOutput) {
-  const Shape s{1, 12, 12, 8, 8};
-  if (!WinogradConv3x3::possible(s.n, s.h, s.w, s.c, s.k)) GTEST_SKIP() << "built without AVX2 and FMA";
+  const Shape s{1, 12, 12, kBlock, kBlock};
+  if (!WinogradConv3x3::possible(s.n, s.h, s.w, s.c, s.k)) GTEST_SKIP() << "built without AVX2 and FMA or AVX-512";
   Problem problem(s);
   problem.pack(normal_floats(problem.weight_count(), 26));
   for (const int at : {0, 6}) {
@@ -359,13 +367,13 @@ TEST(Winograd, NaNReachesTheOutput) {
 }
 
 TEST(Winograd, PossibleAndSupported) {
-  EXPECT_FALSE(WinogradConv3x3::possible(0, 8, 8, 8, 8));
-  EXPECT_FALSE(WinogradConv3x3::possible(1, 0, 8, 8, 8));
-  EXPECT_FALSE(WinogradConv3x3::possible(1, 8, -1, 8, 8));
-  EXPECT_FALSE(WinogradConv3x3::possible(1, 8, 8, 3, 8));
-  EXPECT_FALSE(WinogradConv3x3::possible(1, 8, 8, 8, 12));
-  EXPECT_FALSE(WinogradConv3x3::possible(1, 8, 8, 0, 8));
-  EXPECT_FALSE(WinogradConv3x3::possible(1 << 20, 1 << 20, 1 << 20, 8, 8));
+  EXPECT_FALSE(WinogradConv3x3::possible(0, 8, 8, 16, 16));
+  EXPECT_FALSE(WinogradConv3x3::possible(1, 0, 8, 16, 16));
+  EXPECT_FALSE(WinogradConv3x3::possible(1, 8, -1, 16, 16));
+  EXPECT_FALSE(WinogradConv3x3::possible(1, 8, 8, 3, 16));
+  EXPECT_FALSE(WinogradConv3x3::possible(1, 8, 8, 16, 20));
+  EXPECT_FALSE(WinogradConv3x3::possible(1, 8, 8, 0, 16));
+  EXPECT_FALSE(WinogradConv3x3::possible(1 << 20, 1 << 20, 1 << 20, 16, 16));
   EXPECT_FALSE(WinogradConv3x3::supported(1, 64, 64, 3, 64));
   EXPECT_FALSE(WinogradConv3x3::supported(1, 4, 4, 128, 128));  // one tile
   EXPECT_FALSE(WinogradConv3x3::supported(4, 5, 5, 128, 128));  // mostly edges
@@ -376,7 +384,7 @@ TEST(Winograd, PossibleAndSupported) {
     EXPECT_FALSE(WinogradConv3x3::supports_backward_weights(1, 8, 8, 128, 128));
     EXPECT_TRUE(WinogradConv3x3::supports_backward_weights(4, 8, 8, 128, 128));
   }
-  EXPECT_THROW(WinogradConv3x3(1, 8, 8, 3, 8), Error);
+  EXPECT_THROW(WinogradConv3x3(1, 8, 8, 3, 16), Error);
 }
 
 }  // namespace
