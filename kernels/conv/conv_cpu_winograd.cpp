@@ -110,13 +110,19 @@ bool WinogradConv3x3::possible(int n, int h, int w, int c, int k) {
          k >= kLane && c <= 0x10000 && k <= 0x10000 && c % kLane == 0 && k % kLane == 0;
 }
 
-// Time of oneDNN 2.6.3 (jit:avx2) divided by the time here: medians of alternating runs on 2 cores of a Zen 3 EPYC,
-// with 16 sets of weights by turns, so that they come from L3 or memory as in a network (bench/winograd_bench.cpp).
+// Time of oneDNN 2.6.3 divided by the time here: medians of alternating runs on 2 cores, with 16 sets of weights by turns,
+// so that they come from L3 or memory as in a network (bench/winograd_bench.cpp).
 //   H = W, C = K    128, 64    64, 128    32, 128    16, 128    8, 128    4, 128    64, 32    32, 32    16, 32    8, 32
+//   AVX2 (jit:avx2), AMD EPYC of the Zen 3 kind:
 //   forward, N = 1     2.08       2.48       2.18       1.86      1.23      0.65      1.64      1.48      1.01     1.03
 //   forward, N = 4     2.34       2.51       2.21       2.55      2.34      1.38         -      1.72      1.59     1.02
 //   weights, N = 1     2.04       2.92       2.76       1.34      0.53      0.21      1.81      1.70      0.95     0.49
 //   weights, N = 4     1.81       2.40       2.39       2.69      1.55      0.64         -      1.68      1.27     0.97
+//   AVX-512 (jit:avx512_core), AMD EPYC of the Zen 4 kind:
+//   forward, N = 1     2.61       2.85       2.64       2.29      1.20      0.52      2.24      1.70      1.46     1.06
+//   forward, N = 4     2.38       3.06       2.57       2.48      1.97      0.98      2.00      1.90      1.29     1.43
+//   weights, N = 1     2.51       2.46       2.81       2.41      1.23      0.49      2.84      2.11      1.35     0.65
+//   weights, N = 4     2.43       2.75       2.38       2.44      2.25      1.28      1.84      2.26      1.86     1.29
 // With few tiles, reading 36/9 times as many weights costs more than the multiplications saved; with few channels the
 // transforms do; and where tiles hang over the edge of the map (5x5: 6 of 16 pixels of a tile used, ratio 0.63; 7x7: 12
 // of 16, 1.10; 17x17: 1.52) the saving itself is lost.
@@ -145,7 +151,7 @@ WinogradConv3x3::WinogradConv3x3(int n, int h, int w, int c, int k) : n_(n), h_(
   // V takes two thirds of L2. Weights that stay in L2 cost nothing to read again: small blocks then, for more threads.
   const size_t v_bytes = sizeof(float) * kElements * row_stride(c);
   const size_t w_bytes = sizeof(float) * kElements * row_stride(k);
-  const int most_tiles = packed_weight_bytes() <= kL2Bytes / 2 ? 2 * kRows : 4 * kRows;
+  const int most_tiles = packed_weight_bytes() <= kL2Bytes / 2 ? 12 : 4 * kRows;
   blocks_ = divide_up(tiles_, std::clamp(static_cast<int>(kL2Bytes * 2 / 3 / v_bytes), kRows, most_tiles));
   block_tiles_ = divide_up(tiles_, blocks_);
   // V and W of a block are in L3, shared by all threads: 139 tiles for C = K = 128.
@@ -479,7 +485,7 @@ void WinogradConv3x3::forward(const float* x, const float* packed, float* y, con
   float* const v = static_cast<float*>(workspace);
   float* const m = v + threads_ * v_floats();
   double* const partial_sums = reinterpret_cast<double*>(m + threads_ * m_floats());
-  const bool block_per_thread = blocks_ >= 2 * threads;
+  const bool block_per_thread = blocks_ >= 2 * threads || panels < threads;
 #pragma omp parallel num_threads(threads)
   {
     float* const own_v = v + omp_get_thread_num() * v_floats();
