@@ -1,6 +1,6 @@
-// The Winograd convolution of the cpu device against oneDNN's direct convolution: same layout (nChw8c), same threads,
-// run by turns. Prints medians of the time, the rate (operations of the direct convolution / time) and the ratio.
-// Usage: winograd_bench [seconds per shape, default 0.5] [copies of the weights, default 1]   (threads:
+// The Winograd convolution of the cpu device against oneDNN's direct convolution: same layout (channel blocks of 8 or
+// 16), same threads, run by turns. Prints medians of the time, the rate (operations of the direct convolution / time)
+// and the ratio. Usage: winograd_bench [seconds per shape, default 0.5] [copies of the weights, default 1]   (threads:
 // OMP_NUM_THREADS) With 1 copy the weights stay in the caches; with 16 they come from further away, as in a network of
 // that many layers.
 #include <fmt/format.h>
@@ -63,22 +63,23 @@ void compare(const char* pass, int n, int size, int c, int k, double seconds, co
              b * 1e3, operations / a * 1e-9, operations / b * 1e-9, b / a);
 }
 
-void compare_shape(int n, int size, int c, int k, double seconds, int copies) {
-  const WinogradConv3x3 conv(n, size, size, c, k);
+void compare_shape(int block, int n, int size, int c, int k, double seconds, int copies) {
+  const auto conv = WinogradConv3x3::create(n, size, size, c, k, block);
   const size_t x_bytes = sizeof(float) * n * size * size * c, y_bytes = x_bytes / c * k;
   const auto x = buffer(x_bytes), y = buffer(y_bytes), y_direct = buffer(y_bytes);
   const auto weights = buffer(sizeof(float) * 9 * c * k), dw = buffer(sizeof(float) * 9 * c * k);
-  const auto workspace = buffer(std::max(conv.workspace_bytes(), conv.backward_weights_workspace_bytes()));
+  const auto workspace = buffer(std::max(conv->workspace_bytes(), conv->backward_weights_workspace_bytes()));
   std::vector<std::unique_ptr<float[], Free>> packed;
   for (int i = 0; i < copies; ++i) {
-    packed.push_back(buffer(conv.packed_weight_bytes()));
-    conv.pack_weights(weights.get(), nullptr, false, packed.back().get());
+    packed.push_back(buffer(conv->packed_weight_bytes()));
+    conv->pack_weights(weights.get(), nullptr, false, packed.back().get());
   }
 
   const dnnl::engine engine(dnnl::engine::kind::cpu, 0);
   dnnl::stream stream(engine);
+  const auto tag = block == 16 ? memory::format_tag::nChw16c : memory::format_tag::nChw8c;
   const auto blocked = [&](int channels) {
-    return memory::desc({n, channels, size, size}, memory::data_type::f32, memory::format_tag::nChw8c);
+    return memory::desc({n, channels, size, size}, memory::data_type::f32, tag);
   };
   const memory::desc any({k, c, 3, 3}, memory::data_type::f32, memory::format_tag::any);
   const dnnl::convolution_forward::primitive_desc forward(
@@ -95,7 +96,7 @@ void compare_shape(int n, int size, int c, int k, double seconds, int copies) {
   const dnnl::convolution_forward direct(forward);
   compare(
       "forward", n, size, c, k, seconds,
-      [&](int turn) { conv.forward(x.get(), packed[turn % copies].get(), y.get(), {}, {}, workspace.get()); },
+      [&](int turn) { conv->forward(x.get(), packed[turn % copies].get(), y.get(), {}, {}, workspace.get()); },
       [&](int turn) {
         direct.execute(
             stream,
@@ -111,7 +112,7 @@ void compare_shape(int n, int size, int c, int k, double seconds, int copies) {
   const dnnl::convolution_backward_weights direct_backward(backward);
   compare(
       "weights", n, size, c, k, seconds,
-      [&](int) { conv.backward_weights(x.get(), y_direct.get(), dw.get(), {}, workspace.get()); },
+      [&](int) { conv->backward_weights(x.get(), y_direct.get(), dw.get(), {}, workspace.get()); },
       [&](int) {
         direct_backward.execute(
             stream, {{DNNL_ARG_SRC, x_memory}, {DNNL_ARG_DIFF_DST, y_memory}, {DNNL_ARG_DIFF_WEIGHTS, dw_memory}});
@@ -127,11 +128,12 @@ int main(int argc, char** argv) {
   fmt::print("{} threads; times in ms, rates in GFLOP/s of the direct convolution\n", omp_get_max_threads());
   fmt::print("{:8} {:>2} {:>4} {:>4} {:>4}  {:>9} {:>9}  {:>7} {:>7}  {:>5}\n", "pass", "N", "HW", "C", "K", "winograd",
              "oneDNN", "rate", "oneDNN", "ratio");
+  const int block = WinogradConv3x3::possible(1, 8, 8, 16, 16, 16) ? 16 : 8;
   for (const int n : {1, 4}) {
-    compare_shape(n, 128, 64, 64, seconds, copies);
-    compare_shape(n, 64, 64, 64, seconds, copies);
-    for (const int size : {64, 32, 16, 8, 4}) compare_shape(n, size, 128, 128, seconds, copies);
-    for (const int size : {64, 32, 16, 8, 4}) compare_shape(n, size, 32, 32, seconds, copies);
-    compare_shape(n, 32, 16, 16, seconds, copies);
+    compare_shape(block, n, 128, 64, 64, seconds, copies);
+    compare_shape(block, n, 64, 64, 64, seconds, copies);
+    for (const int size : {64, 32, 16, 8, 4}) compare_shape(block, n, size, 128, 128, seconds, copies);
+    for (const int size : {64, 32, 16, 8, 4}) compare_shape(block, n, size, 32, 32, seconds, copies);
+    compare_shape(block, n, 32, 16, 16, seconds, copies);
   }
 }

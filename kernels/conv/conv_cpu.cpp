@@ -185,12 +185,15 @@ class DirectConv {
 
 // Whether Winograd could serve at all; where it is faster is WinogradConv3x3's to say.
 bool is_winograd_shape(const ConvShape& s, const TensorDesc& a, const TensorDesc& b) {
-  const int block = WinogradConv3x3::channel_block();
-  return s.r == 3 && s.s == 3 && s.stride == 1 && s.padding == 1 && a.block == block && b.block == block;
+  return s.r == 3 && s.s == 3 && s.stride == 1 && s.padding == 1 && a.block == b.block;
 }
 
 bool winograd_serves(const ConvShape& s, const TensorDesc& a, const TensorDesc& b) {
-  return is_winograd_shape(s, a, b) && WinogradConv3x3::supported(s.n, s.h, s.w, s.c, s.k);
+  return is_winograd_shape(s, a, b) && WinogradConv3x3::supported(s.n, s.h, s.w, s.c, s.k, a.block);
+}
+
+std::unique_ptr<WinogradConv3x3> winograd(const ConvShape& s, const TensorDesc& x) {
+  return WinogradConv3x3::create(s.n, s.h, s.w, s.c, s.k, x.block);
 }
 
 class ForwardDirect final : public ConvForward::Operation {
@@ -221,13 +224,12 @@ class ForwardDirect final : public ConvForward::Operation {
 
 class ForwardWinograd final : public ConvForward::Operation {
  public:
-  explicit ForwardWinograd(const ConvForward& spec)
-      : spec_(spec), conv_(spec.shape.n, spec.shape.h, spec.shape.w, spec.shape.c, spec.shape.k), sums_(spec.y) {}
+  explicit ForwardWinograd(const ConvForward& spec) : spec_(spec), conv_(winograd(spec.shape, spec.x)), sums_(spec.y) {}
   std::string implementation() const override { return "winograd_f4x4"; }
-  size_t packed_weight_bytes() const override { return conv_.packed_weight_bytes(); }
-  size_t workspace_bytes() const override { return conv_.workspace_bytes(); }
+  size_t packed_weight_bytes() const override { return conv_->packed_weight_bytes(); }
+  size_t workspace_bytes() const override { return conv_->workspace_bytes(); }
   void pack_weights(const void* weights, void* packed, Stream) override {
-    conv_.pack_weights(f32(weights), nullptr, false, static_cast<float*>(packed));
+    conv_->pack_weights(f32(weights), nullptr, false, static_cast<float*>(packed));
   }
   void run(const ConvForwardArguments& a, Stream) override {
     const InputTransform input = spec_.input_transform ? a.transform : InputTransform{};
@@ -237,13 +239,13 @@ class ForwardWinograd final : public ConvForward::Operation {
     epilogue.relu = spec_.relu;
     const bool fused_sums = spec_.statistics && !spec_.bias;  // Winograd's sums are those before the bias
     if (fused_sums) epilogue.sum = a.sum, epilogue.sum_squares = a.sum_squares;
-    conv_.forward(f32(a.x), static_cast<const float*>(a.weights), f32(a.y), input, epilogue, a.workspace);
+    conv_->forward(f32(a.x), static_cast<const float*>(a.weights), f32(a.y), input, epilogue, a.workspace);
     if (spec_.statistics && !fused_sums) sums_.run(f32(a.y), a.sum, a.sum_squares);
   }
 
  private:
   ConvForward spec_;
-  WinogradConv3x3 conv_;
+  std::unique_ptr<WinogradConv3x3> conv_;
   ChannelSums sums_;
 };
 
@@ -285,25 +287,23 @@ class BackwardDataDirect final : public ConvBackwardData::Operation {
 class BackwardDataWinograd final : public ConvBackwardData::Operation {
  public:
   BackwardDataWinograd(Device& device, const ConvBackwardData& spec)
-      : accumulate_(spec.accumulate),
-        conv_(spec.shape.n, spec.shape.h, spec.shape.w, spec.shape.k, spec.shape.c),
-        mask_(device, spec) {}
+      : accumulate_(spec.accumulate), conv_(winograd(rotated(spec.shape), spec.dy)), mask_(device, spec) {}
   std::string implementation() const override { return "winograd_f4x4"; }
-  size_t packed_weight_bytes() const override { return conv_.packed_weight_bytes(); }
-  size_t workspace_bytes() const override { return conv_.workspace_bytes(); }
+  size_t packed_weight_bytes() const override { return conv_->packed_weight_bytes(); }
+  size_t workspace_bytes() const override { return conv_->workspace_bytes(); }
   void pack_weights(const void* weights, void* packed, Stream) override {
-    conv_.pack_weights(f32(weights), nullptr, true, static_cast<float*>(packed));
+    conv_->pack_weights(f32(weights), nullptr, true, static_cast<float*>(packed));
   }
   void run(const ConvBackwardDataArguments& a, Stream stream) override {
     WinogradConv3x3::Epilogue epilogue;
     if (accumulate_) epilogue.residual = f32(a.dx);
-    conv_.forward(f32(a.dy), static_cast<const float*>(a.weights), f32(a.dx), {}, epilogue, a.workspace);
+    conv_->forward(f32(a.dy), static_cast<const float*>(a.weights), f32(a.dx), {}, epilogue, a.workspace);
     mask_.run(a, stream);
   }
 
  private:
   bool accumulate_;
-  WinogradConv3x3 conv_;
+  std::unique_ptr<WinogradConv3x3> conv_;
   MaskPass mask_;
 };
 
@@ -450,15 +450,12 @@ class BackwardWeightsDirect final : public ConvBackwardWeights::Operation {
 class BackwardWeightsWinograd final : public ConvBackwardWeights::Operation {
  public:
   explicit BackwardWeightsWinograd(const ConvBackwardWeights& spec)
-      : spec_(spec),
-        conv_(spec.shape.n, spec.shape.h, spec.shape.w, spec.shape.c, spec.shape.k),
-        sums_(spec.dy),
-        bias_sums_(spec.dy.shape.c) {}
+      : spec_(spec), conv_(winograd(spec.shape, spec.x)), sums_(spec.dy), bias_sums_(spec.dy.shape.c) {}
   std::string implementation() const override { return "winograd_f4x4"; }
-  size_t workspace_bytes() const override { return conv_.backward_weights_workspace_bytes(); }
+  size_t workspace_bytes() const override { return conv_->backward_weights_workspace_bytes(); }
   void run(const ConvBackwardWeightsArguments& a, Stream) override {
     const InputTransform input = spec_.input_transform ? a.transform : InputTransform{};
-    conv_.backward_weights(f32(a.x), f32(a.dy), a.dw, input, a.workspace);
+    conv_->backward_weights(f32(a.x), f32(a.dy), a.dw, input, a.workspace);
     if (spec_.bias) {
       sums_.run(f32(a.dy), bias_sums_.data(), nullptr);
       std::copy(bias_sums_.begin(), bias_sums_.end(), a.db);
@@ -467,7 +464,7 @@ class BackwardWeightsWinograd final : public ConvBackwardWeights::Operation {
 
  private:
   ConvBackwardWeights spec_;
-  WinogradConv3x3 conv_;
+  std::unique_ptr<WinogradConv3x3> conv_;
   ChannelSums sums_;
   std::vector<double> bias_sums_;
 };
@@ -497,7 +494,8 @@ void register_conv_cpu() {
   implementations<ConvBackwardWeights>()[DeviceKind::cpu] =
       [](Device& device, const ConvBackwardWeights& spec) -> std::unique_ptr<ConvBackwardWeights::Operation> {
     const ConvShape& s = spec.shape;
-    if (is_winograd_shape(s, spec.x, spec.dy) && WinogradConv3x3::supports_backward_weights(s.n, s.h, s.w, s.c, s.k))
+    if (is_winograd_shape(s, spec.x, spec.dy) &&
+        WinogradConv3x3::supports_backward_weights(s.n, s.h, s.w, s.c, s.k, spec.x.block))
       return std::make_unique<BackwardWeightsWinograd>(spec);
     return std::make_unique<BackwardWeightsDirect>(device, spec);
   };

@@ -17,6 +17,8 @@
 // Determinism: every result has the same bits in every run and for every number of threads.
 #pragma once
 
+#include <memory>
+
 #include "kernels/conv/conv.h"
 
 namespace sandglass {
@@ -33,59 +35,40 @@ class WinogradConv3x3 {
     double* sum_squares = nullptr;  ///< K values, overwritten: the same of conv^2; given with `sum` or not at all
   };
 
-  /// Channels in a block of x and y: the floats of a vector of the processor compiled for.
-  static int channel_block();
-
-  /// Whether this class can compute the shape: sizes of at least 1, N H W up to 2^30, C and K multiples of
-  /// channel_block() up to 65536, and a build with AVX2 and FMA or with AVX-512.
-  static bool possible(int n, int h, int w, int c, int k);
+  /// Whether this class can compute the shape with channel blocks of `block`: sizes of at least 1, N H W up to 2^30, C
+  /// and K multiples of the block up to 65536, and a block of 8 on a processor with AVX2 and FMA or of 16 on one with
+  /// AVX-512.
+  static bool possible(int n, int h, int w, int c, int k, int block);
   /// The dispatch rule: possible, and measured faster than oneDNN's direct convolution (rule and figures in the .cpp).
-  static bool supported(int n, int h, int w, int c, int k);
+  static bool supported(int n, int h, int w, int c, int k, int block);
 
   /// The same for backward_weights(), which needs more tiles to pay.
-  static bool supports_backward_weights(int n, int h, int w, int c, int k);
+  static bool supports_backward_weights(int n, int h, int w, int c, int k, int block);
 
   /// Prepares for x of N x C x H x W and y of N x K x H x W, with at most the present omp_get_max_threads() threads.
-  /// Throws Error unless possible(n, h, w, c, k).
-  WinogradConv3x3(int n, int h, int w, int c, int k);
+  /// Throws Error unless possible(n, h, w, c, k, block).
+  static std::unique_ptr<WinogradConv3x3> create(int n, int h, int w, int c, int k, int block);
+  virtual ~WinogradConv3x3() = default;
 
-  size_t packed_weight_bytes() const;
+  virtual size_t packed_weight_bytes() const = 0;
   /// Bytes that `workspace` of forward() needs, for all its threads. What it holds before and after is of no meaning.
-  size_t workspace_bytes() const;
+  virtual size_t workspace_bytes() const = 0;
   /// The same for backward_weights().
-  size_t backward_weights_workspace_bytes() const;
+  virtual size_t backward_weights_workspace_bytes() const = 0;
 
   /// Transforms weights (K x 3 x 3 x C) for forward(), each filter k multiplied by scale[k] unless scale is null.
   /// With `for_backward_data` the weights are those of the convolution whose dx this one computes from its dy: they are
   /// C x 3 x 3 x K in this object's letters (scale has C values), and this object's x is dy and its y is dx.
-  void pack_weights(const float* weights, const float* scale, bool for_backward_data, float* packed) const;
+  virtual void pack_weights(const float* weights, const float* scale, bool for_backward_data, float* packed) const = 0;
 
   /// y = epilogue(conv(input(x))), overwriting y. `packed` and `workspace` are 64-byte aligned; y may not overlap x.
-  void forward(const float* x, const float* packed, float* y, const InputTransform& input, const Epilogue& epilogue,
-               void* workspace) const;
+  virtual void forward(const float* x, const float* packed, float* y, const InputTransform& input,
+                       const Epilogue& epilogue, void* workspace) const = 0;
 
   /// dw (K x 3 x 3 x C, overwritten) = gradient of the loss with respect to the weights, from x (through `input`, as in
   /// forward()) and dy (laid out like y). `workspace` is 64-byte aligned.
-  void backward_weights(const float* x, const float* dy, float* dw, const InputTransform& input, void* workspace) const;
-
- private:
-  int n_, h_, w_, c_, k_;
-  int tile_columns_, tiles_per_image_, tiles_;
-  int threads_;
-  int blocks_, block_tiles_;              // forward: blocks of consecutive tiles, and the tiles of the largest
-  int gradient_blocks_, gradient_tiles_;  // the same for backward_weights
-
-  struct Tile;
-  Tile tile(int index) const;
-  int block_begin(int block) const;
-  size_t v_floats() const;
-  size_t m_floats() const;
-  void transform_input(const float* x, const InputTransform& input, int tile_begin, int tile_end, int channel_begin,
-                       int channel_end, float* v, size_t element_stride) const;
-  void transform_gradient(const float* dy, int tile_begin, int tile_end, int channel_begin, int channel_end, float* w,
-                          size_t element_stride) const;
-  void multiply_panel(const float* v, const float* packed, int block, int panel, float* m, float* y,
-                      const Epilogue& epilogue, double* partial_sums) const;
+  virtual void backward_weights(const float* x, const float* dy, float* dw, const InputTransform& input,
+                                void* workspace) const = 0;
 };
 
 }  // namespace sandglass

@@ -23,11 +23,14 @@ constexpr double kLimit = 3e-5;
 
 struct Shape {
   int n, h, w, c, k;
+  int block = 8;  // channels of a channel block
 };
 
 void PrintTo(const Shape& s, std::ostream* out) {
-  *out << "N" << s.n << "_H" << s.h << "_W" << s.w << "_C" << s.c << "_K" << s.k;
+  *out << "N" << s.n << "_H" << s.h << "_W" << s.w << "_C" << s.c << "_K" << s.k << "_block" << s.block;
 }
+
+bool possible(const Shape& s) { return WinogradConv3x3::possible(s.n, s.h, s.w, s.c, s.k, s.block); }
 
 // A 64-byte aligned array between two guards of 64 bytes, which the destructor checks. It starts as NaN.
 template <typename T>
@@ -73,11 +76,9 @@ Floats integer_floats(size_t count, uint64_t seed) {
   return values;
 }
 
-const int kBlock = WinogradConv3x3::channel_block();
-
 // Index of (n, c, h, w) in channel blocks.
 size_t blocked(const Shape& s, int channels, int n, int c, int h, int w) {
-  return (((static_cast<size_t>(n) * (channels / kBlock) + c / kBlock) * s.h + h) * s.w + w) * kBlock + c % kBlock;
+  return (((static_cast<size_t>(n) * (channels / s.block) + c / s.block) * s.h + h) * s.w + w) * s.block + c % s.block;
 }
 
 // Calls visit(x index, y index, weight index) for every product of the convolution; the weights are KRSC.
@@ -128,13 +129,15 @@ void expect_same_bits(const Floats& a, const Floats& b) {
 
 // Channel of an index in channel blocks.
 int channel_of(const Shape& s, int channels, size_t index) {
-  const size_t plane = static_cast<size_t>(s.h) * s.w * kBlock;
-  return static_cast<int>(index / plane % (channels / kBlock) * kBlock + index % kBlock);
+  const size_t plane = static_cast<size_t>(s.h) * s.w * s.block;
+  return static_cast<int>(index / plane % (channels / s.block) * s.block + index % s.block);
 }
 
 struct Problem {
   explicit Problem(const Shape& shape)
-      : s(shape), conv(s.n, s.h, s.w, s.c, s.k), packed(conv.packed_weight_bytes() / sizeof(float)) {}
+      : s(shape),
+        conv(WinogradConv3x3::create(s.n, s.h, s.w, s.c, s.k, s.block)),
+        packed(conv->packed_weight_bytes() / sizeof(float)) {}
 
   size_t x_count() const { return static_cast<size_t>(s.n) * s.h * s.w * s.c; }
   size_t y_count() const { return static_cast<size_t>(s.n) * s.h * s.w * s.k; }
@@ -148,40 +151,34 @@ struct Problem {
   }
   void forward(const Floats& x, Floats& y, const InputTransform& input,
                const WinogradConv3x3::Epilogue& epilogue) const {
-    Guarded<unsigned char> workspace(conv.workspace_bytes());
-    conv.forward(x.data(), packed.data(), y.data(), input, epilogue, workspace.data());
+    Guarded<unsigned char> workspace(conv->workspace_bytes());
+    conv->forward(x.data(), packed.data(), y.data(), input, epilogue, workspace.data());
   }
   Floats backward_weights(const Floats& x, const Floats& dy, const InputTransform& input = {}) const {
     Floats dw(weight_count());
-    Guarded<unsigned char> workspace(conv.backward_weights_workspace_bytes());
-    conv.backward_weights(x.data(), dy.data(), dw.data(), input, workspace.data());
+    Guarded<unsigned char> workspace(conv->backward_weights_workspace_bytes());
+    conv->backward_weights(x.data(), dy.data(), dw.data(), input, workspace.data());
     return dw;
   }
   void pack(const Floats& weights, const float* scale = nullptr, bool for_backward_data = false) {
-    conv.pack_weights(weights.data(), scale, for_backward_data, packed.data());
+    conv->pack_weights(weights.data(), scale, for_backward_data, packed.data());
   }
 
   Shape s;
-  WinogradConv3x3 conv;
+  std::unique_ptr<WinogradConv3x3> conv;
   Floats packed;
 };
 
 class WinogradShapes : public testing::TestWithParam<Shape> {
  protected:
-  // The parameter, with C and K in channels.
-  static Shape shape() {
-    const Shape& s = GetParam();
-    return {s.n, s.h, s.w, s.c * kBlock, s.k * kBlock};
-  }
-
   void SetUp() override {
-    const Shape s = shape();
-    if (!WinogradConv3x3::possible(s.n, s.h, s.w, s.c, s.k)) GTEST_SKIP() << "built without AVX2 and FMA or AVX-512";
+    if (!possible(GetParam()))
+      GTEST_SKIP() << "this processor has no " << (GetParam().block == 16 ? "AVX-512" : "AVX2 and FMA");
   }
 };
 
 TEST_P(WinogradShapes, ForwardMatchesDirectSums) {
-  Problem problem(shape());
+  Problem problem(GetParam());
   const Floats x = normal_floats(problem.x_count(), 1), weights = normal_floats(problem.weight_count(), 2);
   problem.pack(weights);
   const std::vector<double> expected = direct_forward(problem.s, x, weights);
@@ -189,7 +186,7 @@ TEST_P(WinogradShapes, ForwardMatchesDirectSums) {
 }
 
 TEST_P(WinogradShapes, ForwardOfIntegersRoundsToTheExactSums) {
-  Problem problem(shape());
+  Problem problem(GetParam());
   const Floats x = integer_floats(problem.x_count(), 3), weights = integer_floats(problem.weight_count(), 4);
   problem.pack(weights);
   const std::vector<double> expected = direct_forward(problem.s, x, weights);
@@ -201,8 +198,8 @@ TEST_P(WinogradShapes, ForwardOfIntegersRoundsToTheExactSums) {
 }
 
 TEST_P(WinogradShapes, BackwardDataMatchesDirectSums) {
-  const Shape s = shape();
-  Problem backward({s.n, s.h, s.w, s.k, s.c});  // from dy with K channels to dx with C
+  const Shape s = GetParam();
+  Problem backward({s.n, s.h, s.w, s.k, s.c, s.block});  // from dy with K channels to dx with C
   const Floats dy = normal_floats(backward.x_count(), 5), weights = normal_floats(backward.weight_count(), 6);
   backward.pack(weights, nullptr, true);
   std::vector<double> expected(backward.y_count());
@@ -212,7 +209,7 @@ TEST_P(WinogradShapes, BackwardDataMatchesDirectSums) {
 }
 
 TEST_P(WinogradShapes, BackwardWeightsMatchesDirectSums) {
-  const Problem problem(shape());
+  const Problem problem(GetParam());
   const Floats x = normal_floats(problem.x_count(), 7), dy = normal_floats(problem.y_count(), 8);
   std::vector<double> expected(problem.weight_count());
   for_each_product(problem.s, [&](size_t i, size_t o, size_t g) { expected[g] += static_cast<double>(x[i]) * dy[o]; });
@@ -220,7 +217,7 @@ TEST_P(WinogradShapes, BackwardWeightsMatchesDirectSums) {
 }
 
 TEST_P(WinogradShapes, BackwardWeightsOfIntegersRoundsToTheExactSums) {
-  const Problem problem(shape());
+  const Problem problem(GetParam());
   const Floats x = integer_floats(problem.x_count(), 9), dy = integer_floats(problem.y_count(), 10);
   std::vector<double> expected(problem.weight_count());
   for_each_product(problem.s, [&](size_t i, size_t o, size_t g) { expected[g] += static_cast<double>(x[i]) * dy[o]; });
@@ -230,7 +227,7 @@ TEST_P(WinogradShapes, BackwardWeightsOfIntegersRoundsToTheExactSums) {
 
 // relu(x * scale + shift) while loading (the shift must not leak into the padding), then every part of the epilogue.
 TEST_P(WinogradShapes, InputTransformAndEpilogue) {
-  Problem problem(shape());
+  Problem problem(GetParam());
   const Shape& s = problem.s;
   const Floats x = normal_floats(problem.x_count(), 11), weights = normal_floats(problem.weight_count(), 12);
   const Floats scale = normal_floats(s.c, 13), shift = normal_floats(s.c, 14), filter_scale = normal_floats(s.k, 15);
@@ -290,7 +287,7 @@ TEST_P(WinogradShapes, InputTransformAndEpilogue) {
 
 // Scale, shift and ReLU each alone: what is not given must change nothing.
 TEST_P(WinogradShapes, PartsOfTheInputTransform) {
-  Problem problem(shape());
+  Problem problem(GetParam());
   const Shape& s = problem.s;
   const Floats x = normal_floats(problem.x_count(), 19), weights = normal_floats(problem.weight_count(), 20);
   const Floats scale = normal_floats(s.c, 21), shift = normal_floats(s.c, 22);
@@ -316,7 +313,7 @@ TEST_P(WinogradShapes, SameBitsInEveryRunAndForEveryNumberOfThreads) {
   std::vector<Guarded<double>> sums, squares;
   for (const int prepared : {3, 1}) {
     omp_set_num_threads(prepared);
-    Problem problem(shape());
+    Problem problem(GetParam());
     const Floats x = normal_floats(problem.x_count(), 23), weights = normal_floats(problem.weight_count(), 24);
     const Floats dy = normal_floats(problem.y_count(), 25);
     for (const int running : {3, 2, 1, 1, 4}) {
@@ -341,19 +338,34 @@ TEST_P(WinogradShapes, SameBitsInEveryRunAndForEveryNumberOfThreads) {
 }
 
 // Whole tiles, ragged tiles, maps smaller than a tile, one and several blocks, half panels, more channels than fit at
-// once. C and K are in channel blocks.
-INSTANTIATE_TEST_SUITE_P(Conv, WinogradShapes,
-                         testing::Values(Shape{1, 1, 1, 1, 1}, Shape{1, 2, 3, 1, 2}, Shape{1, 4, 4, 16, 16},
-                                         Shape{3, 5, 5, 2, 3}, Shape{1, 5, 7, 3, 1}, Shape{3, 7, 7, 1, 5},
-                                         Shape{1, 8, 8, 16, 8}, Shape{2, 9, 30, 2, 2}, Shape{1, 17, 17, 8, 6},
-                                         Shape{3, 17, 30, 4, 2}, Shape{4, 16, 16, 8, 8}, Shape{1, 30, 17, 5, 7},
-                                         Shape{2, 32, 32, 4, 4}, Shape{1, 64, 64, 3, 2}, Shape{1, 6, 6, 65, 1}),
-                         testing::PrintToStringParamName());
+// once: with blocks of 8 and of 16 channels.
+std::vector<Shape> shapes() {
+  std::vector<Shape> shapes;
+  for (const int block : {8, 16})
+    for (const Shape& s : std::vector<Shape>{{1, 1, 1, 1, 1},
+                                             {1, 2, 3, 1, 2},
+                                             {1, 4, 4, 16, 16},
+                                             {3, 5, 5, 2, 3},
+                                             {1, 5, 7, 3, 1},
+                                             {3, 7, 7, 1, 5},
+                                             {1, 8, 8, 16, 8},
+                                             {2, 9, 30, 2, 2},
+                                             {1, 17, 17, 8, 6},
+                                             {3, 17, 30, 4, 2},
+                                             {2, 16, 16, 8, 8},
+                                             {1, 30, 17, 5, 7},
+                                             {1, 32, 32, 4, 4},
+                                             {1, 64, 64, 3, 2},
+                                             {1, 6, 6, 65, 1}})  // C and K in blocks
+      shapes.push_back({s.n, s.h, s.w, s.c * block, s.k * block, block});
+  return shapes;
+}
+INSTANTIATE_TEST_SUITE_P(Conv, WinogradShapes, testing::ValuesIn(shapes()), testing::PrintToStringParamName());
 
 // A NaN in x must not be hidden by the ReLU before or after, inside the map or at its edge.
 TEST(Winograd, NaNReachesTheOutput) {
-  const Shape s{1, 12, 12, kBlock, kBlock};
-  if (!WinogradConv3x3::possible(s.n, s.h, s.w, s.c, s.k)) GTEST_SKIP() << "built without AVX2 and FMA or AVX-512";
+  const Shape s{1, 12, 12, 8, 8};
+  if (!possible(s)) GTEST_SKIP() << "this processor has no AVX2 and FMA";
   Problem problem(s);
   problem.pack(normal_floats(problem.weight_count(), 26));
   for (const int at : {0, 6}) {
@@ -367,24 +379,26 @@ TEST(Winograd, NaNReachesTheOutput) {
 }
 
 TEST(Winograd, PossibleAndSupported) {
-  EXPECT_FALSE(WinogradConv3x3::possible(0, 8, 8, 16, 16));
-  EXPECT_FALSE(WinogradConv3x3::possible(1, 0, 8, 16, 16));
-  EXPECT_FALSE(WinogradConv3x3::possible(1, 8, -1, 16, 16));
-  EXPECT_FALSE(WinogradConv3x3::possible(1, 8, 8, 3, 16));
-  EXPECT_FALSE(WinogradConv3x3::possible(1, 8, 8, 16, 20));
-  EXPECT_FALSE(WinogradConv3x3::possible(1, 8, 8, 0, 16));
-  EXPECT_FALSE(WinogradConv3x3::possible(1 << 20, 1 << 20, 1 << 20, 16, 16));
-  EXPECT_FALSE(WinogradConv3x3::supported(1, 64, 64, 3, 64));
-  EXPECT_FALSE(WinogradConv3x3::supported(1, 4, 4, 128, 128));  // one tile
-  EXPECT_FALSE(WinogradConv3x3::supported(4, 5, 5, 128, 128));  // mostly edges
-  EXPECT_FALSE(WinogradConv3x3::supported(1, 64, 64, 8, 8));    // mostly transforms
-  if (WinogradConv3x3::possible(1, 64, 64, 128, 128)) {
-    EXPECT_TRUE(WinogradConv3x3::supported(1, 64, 64, 128, 128));
-    EXPECT_TRUE(WinogradConv3x3::supported(1, 8, 8, 128, 128));
-    EXPECT_FALSE(WinogradConv3x3::supports_backward_weights(1, 8, 8, 128, 128));
-    EXPECT_TRUE(WinogradConv3x3::supports_backward_weights(4, 8, 8, 128, 128));
+  EXPECT_FALSE(WinogradConv3x3::possible(0, 8, 8, 16, 16, 8));
+  EXPECT_FALSE(WinogradConv3x3::possible(1, 0, 8, 16, 16, 8));
+  EXPECT_FALSE(WinogradConv3x3::possible(1, 8, -1, 16, 16, 8));
+  EXPECT_FALSE(WinogradConv3x3::possible(1, 8, 8, 3, 16, 8));
+  EXPECT_FALSE(WinogradConv3x3::possible(1, 8, 8, 16, 20, 8));
+  EXPECT_FALSE(WinogradConv3x3::possible(1, 8, 8, 0, 16, 8));
+  EXPECT_FALSE(WinogradConv3x3::possible(1, 8, 8, 16, 24, 16));
+  EXPECT_FALSE(WinogradConv3x3::possible(1, 8, 8, 32, 32, 32));
+  EXPECT_FALSE(WinogradConv3x3::possible(1 << 20, 1 << 20, 1 << 20, 16, 16, 8));
+  EXPECT_FALSE(WinogradConv3x3::supported(1, 64, 64, 3, 64, 8));
+  EXPECT_FALSE(WinogradConv3x3::supported(1, 4, 4, 128, 128, 8));  // one tile
+  EXPECT_FALSE(WinogradConv3x3::supported(4, 5, 5, 128, 128, 8));  // mostly edges
+  EXPECT_FALSE(WinogradConv3x3::supported(1, 64, 64, 8, 8, 8));    // mostly transforms
+  if (WinogradConv3x3::possible(1, 64, 64, 128, 128, 8)) {
+    EXPECT_TRUE(WinogradConv3x3::supported(1, 64, 64, 128, 128, 8));
+    EXPECT_TRUE(WinogradConv3x3::supported(1, 8, 8, 128, 128, 8));
+    EXPECT_FALSE(WinogradConv3x3::supports_backward_weights(1, 8, 8, 128, 128, 8));
+    EXPECT_TRUE(WinogradConv3x3::supports_backward_weights(4, 8, 8, 128, 128, 8));
   }
-  EXPECT_THROW(WinogradConv3x3(1, 8, 8, 3, 16), Error);
+  EXPECT_THROW(WinogradConv3x3::create(1, 8, 8, 3, 16, 8), Error);
 }
 
 }  // namespace
