@@ -16,13 +16,14 @@ namespace {
 
 constexpr int kGood = 0, kError = 1, kWrongUsage = 2;
 
-// Threads that wait for the others of a parallel loop spin, by default for milliseconds. Where loading pictures and
-// finding faces runs beside the network on the same cores, and on machines with other work, they take the time from
-// those that they wait for. The OpenMP library reads this setting before main.
-void restart_with_short_waits(char** arguments) {
+// Threads that wait for the others of a parallel loop spin for a while, and sleep then. OpenMP's usual milliseconds of
+// spinning take processors from the threads that load pictures and find faces, and from other programs; without any, to
+// wake a thread takes longer than a loop of a small network. A few hundred microseconds serve both (measured:
+// bench/spin_count.sh). The OpenMP library reads this setting before main.
+void restart_with_short_spins(char** arguments) {
   if (std::getenv("OMP_WAIT_POLICY") || std::getenv("GOMP_SPINCOUNT")) return;
-  setenv("OMP_WAIT_POLICY", "passive", 0);
-  execv("/proc/self/exe", arguments);  // does not return; without /proc it does, and the threads spin
+  setenv("GOMP_SPINCOUNT", "10000", 0);
+  execv("/proc/self/exe", arguments);  // does not return; without /proc it does, and the threads spin for longer
 }
 
 std::string one_line(std::string text) {
@@ -95,7 +96,7 @@ int run(int count, char** arguments) {
 }  // namespace sandglass
 
 int main(int count, char** arguments) {
-  sandglass::restart_with_short_waits(arguments);
+  sandglass::restart_with_short_spins(arguments);
   try {
     return sandglass::run(count, arguments);
   } catch (const std::bad_alloc&) {

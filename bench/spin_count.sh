@@ -1,0 +1,26 @@
+#!/usr/bin/env bash
+# How long threads should spin before they sleep: seconds of a small training run for some settings of OpenMP, by turns, without
+# and with two busy programs beside it.
+# usage: bench/spin_count.sh [build/cpu]
+set -euo pipefail
+sandglass=$(realpath "${1:-build/cpu}/sandglass")
+config=$(realpath "$(dirname "$0")/../configs/small.toml")
+cd "$(mktemp -d)"
+trap 'kill $(jobs -p) 2>/dev/null; rm -rf "$PWD"' EXIT
+"$sandglass" synth --out faces --subjects 40 --images-per-subject 10 --seed 1 >/dev/null
+
+measure() {
+  for round in 1 2 3; do
+    for setting in OMP_WAIT_POLICY=passive GOMP_SPINCOUNT={500,2000,10000,300000}; do
+      start=$(date +%s%N)
+      env "$setting" timeout 60 "$sandglass" train --train faces/manifest.csv --out run --config "$config" --set epochs=2 >/dev/null 2>&1 ||
+        echo "stopped after a minute:"
+      echo "$1, $setting: $((($(date +%s%N) - start) / 1000000)) ms"
+      rm -rf run
+    done
+  done
+}
+
+measure "nothing beside it"
+for program in 1 2; do while :; do :; done & done
+measure "two busy programs beside it"
