@@ -494,10 +494,15 @@ void register_conv_cpu() {
   implementations<ConvBackwardWeights>()[DeviceKind::cpu] =
       [](Device& device, const ConvBackwardWeights& spec) -> std::unique_ptr<ConvBackwardWeights::Operation> {
     const ConvShape& s = spec.shape;
-    if (is_winograd_shape(s, spec.x, spec.dy) &&
-        WinogradConv3x3::supports_backward_weights(s.n, s.h, s.w, s.c, s.k, spec.x.block))
+    const bool winograd_shape = is_winograd_shape(s, spec.x, spec.dy);
+    if (winograd_shape && WinogradConv3x3::supports_backward_weights(s.n, s.h, s.w, s.c, s.k, spec.x.block))
       return std::make_unique<BackwardWeightsWinograd>(spec);
-    return std::make_unique<BackwardWeightsDirect>(device, spec);
+    auto direct = std::make_unique<BackwardWeightsDirect>(device, spec);
+    // Maps of 2x2: with AVX2 oneDNN has only its reference loops, which take some 100 instructions a product.
+    if (winograd_shape && WinogradConv3x3::possible(s.n, s.h, s.w, s.c, s.k, spec.x.block) &&
+        direct->implementation().starts_with("oneDNN ref"))
+      return std::make_unique<BackwardWeightsWinograd>(spec);
+    return direct;
   };
 }
 
