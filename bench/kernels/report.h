@@ -1,0 +1,42 @@
+// What sandglass_bench prints and writes.
+#pragma once
+
+#include <deque>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "bench/kernels/rows.h"
+
+namespace sandglass::bench {
+
+using CeilingsByPrecision = std::map<Precision, Ceilings>;
+
+/// The table on stdout, row by row, and the file of --benchmark_out, which is renewed with each row.
+class Report {
+ public:
+  /// `rows`: not empty. `skipped`: what is left out already, with its reason.
+  Report(const Options& options, const std::vector<Row*>& rows, CeilingsByPrecision ceilings,
+         std::vector<std::pair<std::string, std::string>> skipped);
+
+  /// A row that has been measured.
+  void add(const Row& row);
+  /// What was measured, what was wrong, what was left out and why. Returns the program's exit code.
+  int finish() const;
+
+ private:
+  void print(const Row& row) const;
+  void write() const;
+
+  const Options& options_;
+  CeilingsByPrecision ceilings_;
+  std::vector<std::pair<std::string, std::string>> skipped_;
+  nlohmann::ordered_json context_;
+  std::vector<const Row*> done_;
+  size_t name_width_ = 0;
+};
+
+/// Of --list: each row's work and the least time that it takes.
+void print_least_times(const std::vector<Row*>& rows, const CeilingsByPrecision& ceilings);
+
+}  // namespace sandglass::bench
