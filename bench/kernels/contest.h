@@ -92,8 +92,11 @@ class Player final : public Contender {
  public:
   using Spec = typename P::Spec;
 
-  Player(std::shared_ptr<P> problem, const Spec& spec, std::unique_ptr<typename Spec::Operation> operation)
-      : problem_(std::move(problem)),
+  /// `idle`: for tests of wrong(), which then looks at data that nothing was done to.
+  Player(std::shared_ptr<P> problem, const Spec& spec, std::unique_ptr<typename Spec::Operation> operation,
+         bool idle = false)
+      : idle_(idle),
+        problem_(std::move(problem)),
         spec_(spec),
         operation_(std::move(operation)),
         workspace_(problem_->device(), operation_->workspace_bytes()) {
@@ -109,7 +112,7 @@ class Player final : public Contender {
   void run(int set, Stream stream) override { operation_->run(arguments_[static_cast<size_t>(set)], stream); }
   std::string wrong() override {
     problem_->reset();
-    run(0, {});
+    if (!idle_) run(0, {});
     problem_->device().synchronize();
     return problem_->wrong(spec_);
   }
@@ -123,6 +126,7 @@ class Player final : public Contender {
     arguments.weights = packed_.back().data();
   }
 
+  bool idle_;
   std::shared_ptr<P> problem_;
   Spec spec_;
   std::unique_ptr<typename Spec::Operation> operation_;
@@ -139,6 +143,8 @@ struct Task {
   std::vector<std::pair<std::string, std::string>> libraries;
   /// Those who compute it, in the order of `libraries`, on the same data. Throws Error naming a library that is none.
   std::function<std::vector<std::unique_ptr<Contender>>(const std::vector<std::string>& libraries, int sets)> make;
+  /// One whose wrong() looks at data that nothing was done to: for tests.
+  std::function<std::unique_ptr<Contender>()> make_idle;
 };
 
 /// What a text like "conv_forward/SHAPE/statistics/bias" has and `part` does not: "without statistics, bias".
@@ -166,6 +172,10 @@ Task make_task(Device& device, const Line& line, int batch) {
       contenders.push_back(std::make_unique<Player<P>>(problem, peer->spec, peer->make()));
     }
     return contenders;
+  };
+  task.make_idle = [&device, spec] {
+    return std::make_unique<Player<P>>(std::make_shared<P>(device, spec, 1), spec,
+                                       make_operation(device, P::contract(spec)), true);
   };
   return task;
 }

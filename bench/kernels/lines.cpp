@@ -35,7 +35,7 @@ std::string small_shape(const Line& line) {
     s.k = std::min(s.k, kSmallChannels);
     return to_string(s);
   }
-  if (line.shape.find('x') == std::string::npos) {
+  if (!has_batch(line)) {
     const bool channels = line.operation.starts_with("batch_norm");
     return std::to_string(std::min<int64_t>(count(line), channels ? kSmallChannels : kSmallCount));
   }
@@ -60,6 +60,8 @@ void add(std::vector<Line>& lines, const Line& line) {
 bool Line::has(std::string_view option) const {
   return std::find(options.begin(), options.end(), option) != options.end();
 }
+
+bool has_batch(const Line& line) { return line.shape.find_first_not_of("0123456789") != std::string::npos; }
 
 std::string Line::text() const {
   std::string text = operation + "/" + shape;
@@ -120,10 +122,10 @@ void add_plain_convolutions(std::vector<Line>& lines) {
   lines = all;
 }
 
-std::vector<Line> small(const std::vector<Line>& lines) {
-  std::vector<Line> all;
-  for (const Line& line : lines) add(all, {line.operation, small_shape(line), line.options, line.infer, line.train});
-  return all;
+Line small(const Line& line) {
+  Line result = line;
+  result.shape = small_shape(line);
+  return result;
 }
 
 ConvShape conv_shape(const Line& line, int batch) {

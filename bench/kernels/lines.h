@@ -26,11 +26,14 @@ struct Line {
 std::vector<Line> read_lines(const std::filesystem::path& file);
 Line parse_line(std::string_view text);
 
+/// Whether its shape has a number of pictures: not that of channels, or of parameters.
+bool has_batch(const Line& line);
+
 /// And each convolution once without any option, as libraries have it.
 void add_plain_convolutions(std::vector<Line>& lines);
 
-/// The same operations with small pictures and few channels: quick even on the emulator.
-std::vector<Line> small(const std::vector<Line>& lines);
+/// The same operation with small pictures and few channels: quick even on the emulator.
+Line small(const Line& line);
 
 /// "n1_h64_w64_c128_k128_r3_s3_stride1", with padding half the filter; "1x64x64x256"; "256". Throw Error naming the
 /// line.

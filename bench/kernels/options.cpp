@@ -127,11 +127,12 @@ std::optional<Options> parse_options(int argc, char** argv, int* exit_code) {
   app.add_option("--rate", options.teraflops_per_s, "the arithmetic's ceiling instead of a measured one")
       ->check(CLI::Range(1e-6, 1e9))
       ->type_name("TFLOP/s");
-  app.add_flag("--list", options.list, "print each row's bytes, operations and least time, and measure nothing");
+  app.add_flag("--list", options.list,
+               "print each row's bytes, operations and least time and their sums for a network, and measure nothing");
   app.add_flag("--repro", options.repro, "print the command that repeats each row");
   app.add_option("--benchmark_filter", options.filter, "only rows whose name matches; -REGEX: those that do not")
       ->type_name("REGEX");
-  app.add_option("--benchmark_out", options.out, "write context and rows here, renewed after each row")
+  app.add_option("--benchmark_out", options.out, "write context and rows here, renewed about every second")
       ->type_name("FILE.json");
   app.add_flag("--benchmark_list_tests", options.names, "print the rows' names");
   try {

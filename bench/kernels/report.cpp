@@ -1,6 +1,8 @@
 #include "bench/kernels/report.h"
 
 #include <algorithm>
+#include <set>
+#include <tuple>
 
 #include "engine/file.h"
 
@@ -38,6 +40,10 @@ ordered_json ratio_json(const Spread& s) {
           {"third_quartile", rounded(s.third_quartile)}};
 }
 
+const char* limit_text(const Cost& cost, const Ceilings& ceilings) {
+  return !ceilings.known() ? "-" : ceilings.limited_by_memory(cost) ? "memory" : "arithmetic";
+}
+
 // The fields of Google Benchmark's JSON, with ours beside them.
 ordered_json row_json(const Row& row, const Ceilings& ceilings) {
   std::string variant;
@@ -46,7 +52,7 @@ ordered_json row_json(const Row& row, const Ceilings& ceilings) {
                     {"run_type", "iteration"},
                     {"operation", row.line.operation},
                     {"precision", name_of(row.device->precision())},
-                    {"batch", row.batch},
+                    {"batch", row.batch ? ordered_json(row.batch) : ordered_json()},
                     {"shape", row.line.shape},
                     {"variant", variant.empty() ? "plain" : variant},
                     {"library", row.library},
@@ -71,7 +77,7 @@ ordered_json row_json(const Row& row, const Ceilings& ceilings) {
   json["bytes"] = row.cost.bytes;
   json["operations"] = row.cost.operations;
   if (ceilings.known()) {
-    json["limit"] = ceilings.limited_by_memory(row.cost) ? "memory" : "arithmetic";
+    json["limit"] = limit_text(row.cost, ceilings);
     json["part_of_ceiling"] = std::stod(fmt::format("{:.4g}", row.part_of_ceiling(ceilings)));
   }
   if (row.is_peer()) json["sandglass_to_peer"] = ratio_json(row.ratio);
@@ -124,16 +130,13 @@ void Report::print(const Row& row) const {
     return;
   }
   const Ceilings& ceilings = ceilings_.at(row.device->precision());
-  std::string ceiling = "-", limit = "-";
-  if (ceilings.known()) {
-    ceiling = fmt::format("{:.0f} %", 100 * row.part_of_ceiling(ceilings));
-    limit = ceilings.limited_by_memory(row.cost) ? "memory" : "arithmetic";
-  }
+  const std::string ceiling =
+      ceilings.known() ? fmt::format("{:.0f} %", 100 * row.part_of_ceiling(ceilings)) : std::string("-");
   const std::string by = row.implementation + (row.left_out.empty() ? "" : ", " + row.left_out);
   fmt::print("{:<{}} {:>10} {:>19} {:>13} {:>8} {:<10} {:>6}  {}\n", row.name, name_width_,
              microseconds(row.seconds.median),
              microseconds(row.seconds.least) + ".." + microseconds(row.seconds.largest), work_rate(row, ceilings),
-             ceiling, limit, row.is_peer() ? fmt::format("{:.2f}", row.ratio.median) : "", by);
+             ceiling, limit_text(row.cost, ceilings), row.is_peer() ? fmt::format("{:.2f}", row.ratio.median) : "", by);
 }
 
 void Report::add(const Row& row) {
@@ -141,10 +144,13 @@ void Report::add(const Row& row) {
   print(row);
   if (options_.repro) fmt::print("  {}\n", row.repro);
   std::fflush(stdout);
-  if (!options_.out.empty()) write();
+  constexpr std::chrono::seconds kBetweenWrites(1);
+  if (std::chrono::steady_clock::now() - written_ > kBetweenWrites) write();
 }
 
-void Report::write() const {
+void Report::write() {
+  if (options_.out.empty()) return;
+  written_ = std::chrono::steady_clock::now();
   ordered_json json{{"context", context_}, {"benchmarks", ordered_json::array()}};
   for (const Row* row : done_) json["benchmarks"].push_back(row_json(*row, ceilings_.at(row->device->precision())));
   json["left_out"] = ordered_json::object();
@@ -157,7 +163,8 @@ void Report::write() const {
   write_file(options_.out, text + "]\n}\n");
 }
 
-int Report::finish() const {
+int Report::finish() {
+  write();
   size_t measured = 0, wrong = 0;
   for (const Row* row : done_) {
     measured += row->state == Row::State::measured;
@@ -175,32 +182,52 @@ int Report::finish() const {
 }
 
 void print_least_times(const std::vector<Row*>& rows, const CeilingsByPrecision& ceilings) {
-  const size_t width = std::max<size_t>(width_of_names(rows), 48);
-  fmt::print("{:<{}} {:>6} {:>6} {:>12} {:>12} {:>11} {}\n", "", width, "infer", "train", "MB", "GFLOP", "least us",
-             "limit");
-  Cost infer, train;
-  double infer_s = 0, train_s = 0;
-  const auto line = [&](const std::string& name, int in_infer, int in_train, const Cost& cost, double least,
-                        const char* limit) {
-    fmt::print("{:<{}} {:>6} {:>6} {:>12.3f} {:>12.4f} {:>11.2f} {}\n", name, width, in_infer, in_train,
-               cost.bytes / 1e6, cost.operations / 1e9, least * kMicro, limit);
-  };
-  for (const Row* r : rows) {
-    const Row& row = *r;
+  const auto least = [&ceilings](const Row& row) {
     const Ceilings& c = ceilings.at(row.device->precision());
-    const double least = c.known() ? row.cost.least_seconds(c.bytes_per_s, c.operations_per_s) : 0;
-    line(row.name, row.line.infer, row.line.train, row.cost, least,
-         !c.known()                      ? "-"
-         : c.limited_by_memory(row.cost) ? "memory"
-                                         : "arithmetic");
-    const auto times = [&row](int count) { return Cost{row.cost.bytes * count, row.cost.operations * count}; };
-    infer += times(row.line.infer);
-    train += times(row.line.train);
-    infer_s += least * row.line.infer;
-    train_s += least * row.line.train;
+    return c.known() ? row.cost.least_seconds(c.bytes_per_s, c.operations_per_s) : 0;
+  };
+  const size_t width = width_of_names(rows);
+  fmt::print("{:<{}} {:>6} {:>6} {:>11} {:>11} {:>11} {}\n", "", width, "infer", "train", "MB", "GFLOP", "least us",
+             "limit");
+  for (const Row* row : rows) {
+    const Ceilings& c = ceilings.at(row->device->precision());
+    fmt::print("{:<{}} {:>6} {:>6} {:>11.3f} {:>11.4f} {:>11.2f} {}\n", row->name, width, row->line.infer,
+               row->line.train, row->cost.bytes / 1e6, row->cost.operations / 1e9, least(*row) * kMicro,
+               limit_text(row->cost, c));
   }
-  line("all of inference, each as often as it is there", 0, 0, infer, infer_s, "");
-  line("all of a training step", 0, 0, train, train_s, "");
+  struct Sum {
+    int times = 0;
+    Cost cost;
+    double seconds = 0;
+  };
+  const auto print_sums = [&](const char* title, int Line::*times) {
+    std::map<std::tuple<Precision, int, std::string>, Sum> sums;  // of an operation, and of all: ""
+    std::set<int> batches;
+    for (const Row* row : rows)
+      if (row->batch) batches.insert(row->batch);
+    for (const Row* row : rows)
+      for (const int batch : batches) {
+        const int n = row->line.*times;
+        if (row->is_peer() || (row->batch && row->batch != batch)) continue;
+        for (const std::string& operation : {row->line.operation, std::string()}) {
+          Sum& sum = sums[{row->device->precision(), batch, operation}];
+          sum.times += n;
+          sum.cost += {row->cost.bytes * n, row->cost.operations * n};
+          sum.seconds += least(*row) * n;
+        }
+      }
+    for (const auto& [key, sum] : sums) {
+      const auto& [precision, batch, operation] = key;
+      if (sum.times == 0) continue;
+      if (operation.empty())
+        fmt::print("\n{}, batch {}, {}:\n{:<30} {:>6} {:>11} {:>11} {:>11}\n", title, batch, name_of(precision), "",
+                   "times", "MB", "GFLOP", "least us");
+      fmt::print("{:<30} {:>6} {:>11.1f} {:>11.2f} {:>11.1f}\n", operation.empty() ? "all" : operation, sum.times,
+                 sum.cost.bytes / 1e6, sum.cost.operations / 1e9, sum.seconds * kMicro);
+    }
+  };
+  print_sums("Inference", &Line::infer);
+  print_sums("Training step", &Line::train);
 }
 
 }  // namespace sandglass::bench

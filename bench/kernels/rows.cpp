@@ -39,39 +39,55 @@ double Row::part_of_ceiling(const Ceilings& ceilings) const {
 std::deque<Row> make_rows(const Options& options, std::vector<std::pair<std::string, std::string>>& skipped) {
   std::vector<Line> lines = read_lines(options.shapes);
   add_plain_convolutions(lines);
-  if (options.small) lines = small(lines);
-  for (const auto& [library, reason] : libraries_of(options.device).missing)
+  const Libraries libraries = libraries_of(options.device);
+  for (const auto& [library, reason] : libraries.missing)
     if (asked_for(options, library)) skipped.push_back({library, reason});
+  for (const std::string& library : options.libraries)
+    if (std::find(libraries.there.begin(), libraries.there.end(), library) == libraries.there.end())
+      skipped.push_back({library, fmt::format("it is not on device '{}' of this build", name_of(options.device))});
+
   std::deque<Row> rows;
-  std::set<std::string> names;  // shapes without a batch come once
-  for (const Precision precision : options.precisions)
+  std::set<std::string> names;  // shapes without a batch come once, and so do all that are the same with --small
+  const auto add_rows = [&](Device& device, const Line& line, int batch) {
+    const auto operation = operations().find(line.operation);
+    check(operation != operations().end(), "no such operation is measured here");
+    const auto task =
+        std::make_shared<const Task>(operation->second(device, options.small ? small(line) : line, batch));
+    for (const auto& [library, left_out] : task->libraries) {
+      if (!asked_for(options, library)) continue;
+      Row row;
+      row.line = parse_line(task->text);
+      row.line.infer = line.infer;
+      row.line.train = line.train;
+      row.name = name_of_row(row.line, device.precision(), library);
+      if (!names.insert(row.name).second) continue;
+      row.library = library;
+      row.left_out = left_out;
+      row.batch = has_batch(row.line) ? batch : 0;
+      row.device = &device;
+      row.task = task;
+      row.cost = task->cost;
+      row.repro = options.repro_of(row.name, device.precision(), batch);
+      rows.push_back(row);
+    }
+  };
+  for (const Precision precision : options.precisions) {
+    Device* device = nullptr;
+    try {
+      device = &shared_device(options.device, {precision, ConvLibrary::hand});
+    } catch (const Error& error) {
+      skipped.push_back({name_of(precision), error.what()});
+      continue;
+    }
     for (const int batch : options.batches)
-      for (const Line& line : lines) {
-        const auto operation = operations().find(line.operation);
-        if (operation == operations().end()) {
-          if (names.insert(line.text()).second) skipped.push_back({line.text(), "no such operation is measured here"});
-          continue;
+      for (const Line& line : lines) try {
+          add_rows(*device, line, batch);
+        } catch (const Error& error) {
+          if (names.insert(line.text()).second) skipped.push_back({line.text(), error.what()});
         }
-        Device& device = shared_device(options.device, {precision, ConvLibrary::hand});
-        const auto task = std::make_shared<const Task>(operation->second(device, line, batch));
-        for (const auto& [library, left_out] : task->libraries) {
-          if (!asked_for(options, library)) continue;
-          Row row;
-          row.line = parse_line(task->text);
-          row.line.infer = line.infer;
-          row.line.train = line.train;
-          row.name = name_of_row(row.line, precision, library);
-          if (!names.insert(row.name).second) continue;
-          row.library = library;
-          row.left_out = left_out;
-          row.batch = batch;
-          row.device = &device;
-          row.task = task;
-          row.cost = task->cost;
-          row.repro = options.repro_of(row.name, precision, batch);
-          rows.push_back(row);
-        }
-      }
+  }
+  check(!rows.empty(), "there is nothing to measure: {}",
+        skipped.empty() ? "no operation is asked for" : skipped[0].first + ": " + skipped[0].second);
   return rows;
 }
 

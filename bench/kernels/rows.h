@@ -15,8 +15,8 @@ namespace sandglass::bench {
 struct Row {
   std::string name;  ///< conv_forward/fp32/SHAPE/OPTIONS/LIBRARY; "plain" where there are no options
   std::string library, left_out;
-  Line line;  ///< of this batch
-  int batch = 0;
+  Line line;      ///< of this batch
+  int batch = 0;  ///< 0 where the shape has none
   Device* device = nullptr;
   std::shared_ptr<const Task> task;
   Cost cost;
