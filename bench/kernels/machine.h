@@ -8,7 +8,7 @@
 
 namespace sandglass::bench {
 
-/// What the device moves and computes in a second, measured; 0 where it is not known.
+/// What the device moves and computes in a second at most: of the fastest of several runs; 0 where it is not known.
 struct Ceilings {
   double bytes_per_s = 0;       ///< a copy of large buffers (cpu: or an update in place), bytes read and written
   double operations_per_s = 0;  ///< a large matrix product: oneDNN's sgemm, cuBLAS in the device's precision

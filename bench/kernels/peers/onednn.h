@@ -6,6 +6,7 @@
 #pragma once
 
 #include <memory>
+#include <vector>
 
 #include "kernels/batch_norm/batch_norm.h"
 #include "kernels/conv/conv.h"
@@ -34,8 +35,8 @@ std::unique_ptr<MaxPoolBackward::Operation> onednn_operation(const MaxPoolBackwa
 std::unique_ptr<UpsampleAddForward::Operation> onednn_operation(const UpsampleAddForward& spec);
 std::unique_ptr<UpsampleBackward::Operation> onednn_operation(const UpsampleBackward& spec);
 
-/// Floating-point operations a second of oneDNN's sgemm of 1024 x 1024 x 1024 on all OpenMP threads: the median of
+/// Floating-point operations a second of oneDNN's sgemm of 1024 x 1024 x 1024 on all OpenMP threads, in each of 21
 /// runs.
-double onednn_sgemm_rate();
+std::vector<double> onednn_sgemm_rates();
 
 }  // namespace sandglass::bench

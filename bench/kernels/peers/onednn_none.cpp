@@ -17,6 +17,6 @@ std::unique_ptr<MaxPoolForward::Operation> onednn_operation(const MaxPoolForward
 std::unique_ptr<MaxPoolBackward::Operation> onednn_operation(const MaxPoolBackward&) { lacking(); }
 std::unique_ptr<UpsampleAddForward::Operation> onednn_operation(const UpsampleAddForward&) { lacking(); }
 std::unique_ptr<UpsampleBackward::Operation> onednn_operation(const UpsampleBackward&) { lacking(); }
-double onednn_sgemm_rate() { lacking(); }
+std::vector<double> onednn_sgemm_rates() { lacking(); }
 
 }  // namespace sandglass::bench

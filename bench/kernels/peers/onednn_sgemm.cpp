@@ -1,4 +1,3 @@
-#include <algorithm>
 #include <chrono>
 #include <vector>
 
@@ -8,19 +7,18 @@ namespace sandglass::bench {
 
 bool has_onednn() { return true; }
 
-double onednn_sgemm_rate() {
+std::vector<double> onednn_sgemm_rates() {
   constexpr int kSize = 1024, kWarmUp = 2, kRuns = 21;
   const std::vector<float> a(kSize * kSize, 1.0f), b(kSize * kSize, 0.5f);
   std::vector<float> c(kSize * kSize);
-  std::vector<double> seconds;
+  std::vector<double> rates;
   for (int run = 0; run < kRuns + kWarmUp; ++run) {
     const auto start = std::chrono::steady_clock::now();
     dnnl_sgemm('N', 'N', kSize, kSize, kSize, 1.0f, a.data(), kSize, b.data(), kSize, 0.0f, c.data(), kSize);
-    if (run >= kWarmUp)
-      seconds.push_back(std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
+    const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    if (run >= kWarmUp) rates.push_back(2.0 * kSize * kSize * kSize / seconds);
   }
-  std::nth_element(seconds.begin(), seconds.begin() + kRuns / 2, seconds.end());
-  return 2.0 * kSize * kSize * kSize / seconds[kRuns / 2];
+  return rates;
 }
 
 }  // namespace sandglass::bench
