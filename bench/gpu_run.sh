@@ -60,11 +60,11 @@ skip() {
 if [ "$device" = cuda ]; then
   stage build machine 20 bash -c 'nvidia-smi; nvcc --version; cmake --version; c++ --version; "$0" -c "import torch; print(\"torch\", torch.__version__)"; nproc' "$python"
   stage build configure 90 cmake --preset $preset -B "$build"
-  targets=(gpu_tests sandglass conv_bench)
+  targets=(gpu_tests sandglass sandglass_bench)
 else
   stage build machine 20 bash -c 'cmake --version; c++ --version; nproc'
   stage build configure 90 cmake --preset $preset -B "$build" -DSANDGLASS_CUDA=OFF -DSANDGLASS_SIMT=ON
-  targets=(kernels_conv_library_test kernels_residual_test sandglass conv_bench)
+  targets=(kernels_conv_library_test kernels_residual_test sandglass sandglass_bench)
 fi
 stage build build 420 cmake --build "$build" --target "${targets[@]}"
 stage build info 20 "$build/sandglass" info
@@ -81,51 +81,34 @@ else
   for tool in memcheck racecheck initcheck synccheck; do skip sanitizers $tool "compute-sanitizer looks at the cuda device only"; done
 fi
 
-# ---- network: one process for each figure, the program's own and PyTorch's
-network() {
-  local mode=$1 batch=$2 precision=$3 conv=$4 name="$1_batch$2_$3_$4"
-  stage network "network_$name" 60 "$build/sandglass" bench --device "$device" --mode "$mode" --batch "$batch" \
-    --precision "$precision" --conv "$conv" --json "$out/network_$name.json" "${network_flags[@]}"
+# ---- network: the program by hand and by libraries, and PyTorch, by turns
+compare() {
+  stage network "compare_$1" "$2" "$python" bench/compare.py --build "$build" --device "$device" --out "$out/compare_$1.json" "${@:3}"
 }
 if [ "$device" = cuda ]; then
-  network_flags=(--iterations 50)
-  batches=(1 32) convs=(hand cudnn cublas) torch_flags=(--device cuda --batch 1 32 --precision fp32 tf32 bf16 --iterations 50)
+  batches=(1 32) network_flags=(--iterations 50)
+  compare all 300 --rounds 2 --infer-batches 1 32 --train-batches 32 --precisions bf16 tf32 fp32 --convs hand cudnn cublas
+  compare compiled 300 --rounds 1 --infer-batches 32 --train-batches 32 --precisions bf16 --compile
 else
-  network_flags=(--iterations 1 --set width=16 --set input_size=64 --set depth=2)
-  batches=(2) convs=(hand) torch_flags=(--device cpu --batch 1 --precision fp32 --iterations 1 --width 32)
+  batches=(2) network_flags=(--iterations 1 --set width=16 --set input_size=64 --set depth=2)
+  compare all 120 --rounds 1 --infer-batches 2 --train-batches 2 --precisions bf16 tf32 fp32 --small
 fi
-for mode in infer train; do
-  for batch in "${batches[@]}"; do
-    for precision in bf16 tf32 fp32; do
-      for conv in "${convs[@]}"; do network "$mode" "$batch" "$precision" "$conv"; done
-    done
-  done
-  stage network "torch_$mode" 150 bash -c 'out=$0; "$@" > "$out.part" && mv "$out.part" "$out"' "$out/torch_$mode.json" \
-    "$python" bench/peers/torch_hourglass.py --mode "$mode" "${torch_flags[@]}"
-done
 # Where the time goes: each step of the largest runs by itself.
 for mode in infer train; do
   stage network "explain_$mode" 60 "$build/sandglass" bench --device "$device" --mode "$mode" --batch "${batches[-1]}" \
     --precision bf16 --explain --json "$out/explain_$mode.json" "${network_flags[@]}"
 done
-if [ "$device" = cuda ]; then
-  for mode in infer train; do
-    stage network "torch_compile_$mode" 150 bash -c 'out=$0; "$@" > "$out.part" && mv "$out.part" "$out"' \
-      "$out/torch_compile_$mode.json" "$python" bench/peers/torch_hourglass.py --mode "$mode" --device cuda --batch 32 \
-      --precision bf16 --iterations 50 --compile
-  done
-fi
 
 # ---- kernels
 if [ "$device" = cuda ]; then
-  # The figures that matter most first, so that the limit costs the least.
+  # The figures that matter most first; what the limit cuts off is not lost, the file is renewed while the program runs.
   for precision in bf16 tf32 fp32; do
-    stage kernels "conv_$precision" 150 "$build/bench/conv_bench" --device cuda --precisions $precision --benchmark_min_time=0.01 \
-      --benchmark_out="$out/conv_$precision.json" --benchmark_out_format=json
+    stage kernels "kernels_$precision" 150 "$build/sandglass_bench" --device cuda --precisions $precision --batches 32,1 --seconds 0.01 \
+      --benchmark_out="$out/kernels_$precision.json"
   done
 else
-  stage kernels conv_bf16 90 "$build/bench/conv_bench" --device simt --precisions bf16 --convs hand --batches 1 --small \
-    --benchmark_min_time=0.001 --benchmark_out="$out/conv_bf16.json" --benchmark_out_format=json
+  stage kernels kernels_bf16 90 "$build/sandglass_bench" --device simt --precisions bf16 --small --seconds 0 \
+    --benchmark_out="$out/kernels_bf16.json"
 fi
 
 "$python" bench/gpu_summary.py "$out" | tee "$out/summary.txt"

@@ -4,6 +4,7 @@ usage: python3 bench/gpu_summary.py OUT_DIR
 """
 import json
 import pathlib
+import statistics
 import sys
 
 
@@ -18,20 +19,14 @@ def read_json(path):
         return None
 
 
-def read_lines(path):
-    return [json.loads(line) for line in path.read_text().splitlines() if line.startswith("{")]
-
-
-def conv_figures(out):
-    """{(direction, shape, use, precision): {library: figure}} of conv_bench's files."""
-    figures = {}
-    for path in sorted(out.glob("conv_*.json")):
-        for run in (read_json(path) or {}).get("benchmarks", []):
-            direction, shape, use, precision, library = run["name"].split("/")[:5]
-            figure = {"error": run["error_message"]} if run.get("error_occurred") else {
-                "microseconds": run["real_time"], "tflops": run["TFLOP/s"], "implementation": run.get("label", "")}
-            figures.setdefault((direction, shape, use, precision), {})[library] = figure
-    return figures
+def kernel_rows(files):
+    """{name without library: {library: row}} of sandglass_bench's files."""
+    rows = {}
+    for result in files:
+        for row in result["benchmarks"]:
+            name, _, library = row["name"].rpartition("/")
+            rows.setdefault(name, {})[library] = row
+    return rows
 
 
 def main():
@@ -41,41 +36,39 @@ def main():
         name, status, seconds, reason = line.split("\t")
         stages.append({"name": name, "status": "passed" if status == "0" else status if status == "skipped" else "failed",
                        "seconds": float(seconds), "reason": reason})
-    networks = [figure for figure in map(read_json, sorted(out.glob("network_*.json"))) if figure]
+    compared = [result for result in map(read_json, sorted(out.glob("compare_*.json"))) if result]
     explained = [figure for figure in map(read_json, sorted(out.glob("explain_*.json"))) if figure]
-    torch = [line for path in sorted(out.glob("torch_*.json")) for line in read_lines(path)]
-    convs = conv_figures(out)
-    summary = {"stages": stages, "networks": networks, "explained": explained, "torch": torch,
-               "convolutions": [dict(zip(("direction", "shape", "use", "precision"), key), libraries=libraries)
-                                for key, libraries in convs.items()]}
+    kernels = [result for result in map(read_json, sorted(out.glob("kernels_*.json"))) if result]
+    summary = {"stages": stages, "networks": compared, "explained": explained, "kernels": kernels}
     (out / "summary.json").write_text(json.dumps(summary, indent=1) + "\n")
 
     print("Stages")
     for s in stages:
         print(f"  {s['name']:<34} {s['status']:<8} {s['seconds']:7.1f} s  {s['reason']}".rstrip())
     print("\nWhole network: median milliseconds, images/s")
-    for n in networks:
-        print(f"  {n['mode']:<6} batch {n['batch']:<3} {n['precision']:<5} {n['conv']:<7} {n['median_ms']:10.3f} ms "
-              f"{n['images_per_s']:10.1f}  {n['device']}, {n['device_mib']:.0f} MiB")
-    for t in torch:
-        for way in ("eager", "graph", "compile", "frozen"):
-            if way in t:
-                print(f"  {t['mode']:<6} batch {t['batch']:<3} {t['precision']:<5} {t['peer']}, {way}: "
-                      f"{t[way]['median_ms']:.3f} ms {1e3 * t['batch'] / t[way]['median_ms']:.1f}")
+    for case in (case for result in compared for case in result["cases"]):
+        for program, times in case["milliseconds"].items():
+            middle = statistics.median(times)
+            print(f"  {case['mode']:<6} batch {case['batch']:<3} {case['precision']:<5} {program:<28} {middle:10.3f} ms "
+                  f"{1e3 * case['batch'] / middle:10.1f}")
+    for what, why in (item for result in compared for item in result["skipped"].items()):
+        print(f"  left out: {what}: {why}")
     for e in explained:
         print(f"\nLargest gaps: {e['mode']}, batch {e['batch']}, {e['precision']}: measured, least microseconds "
               f"({e['gigabytes_per_s']:g} GB/s, {e['teraflops_per_s']:g} TFLOP/s)")
         for step in e["steps"][:LARGEST]:
             print(f"  {step['name']:<40} {1e3 * step['measured_ms']:9.1f} {1e3 * step['least_ms']:9.1f}")
-    print("\nConvolutions: microseconds (TFLOP/s)")
-    libraries = sorted({library for figure in convs.values() for library in figure}, key=["hand", "cudnn", "cublas"].index)
-    for key, figures in sorted(convs.items()):
+    print("\nKernels: microseconds, part of the ceiling, Sandglass / library")
+    for name, libraries in sorted(kernel_rows(kernels).items()):
         cells = []
-        for library in libraries:
-            figure = figures.get(library)
-            cells.append(f"{library} " + ("-" if figure is None else figure["error"] if "error" in figure else
-                                          f"{figure['microseconds']:.1f} ({figure['tflops']:.1f})"))
-        print(f"  {' '.join(key):<70} " + "  ".join(cells))
+        for library, row in libraries.items():
+            if "microseconds" not in row:
+                cells.append(f"{library}: {row['error_message']}")
+                continue
+            ratio = f", {row['sandglass_to_peer']['median']:.2f}" if "sandglass_to_peer" in row else ""
+            part = f", {100 * row['part_of_ceiling']:.0f} %" if "part_of_ceiling" in row else ""
+            cells.append(f"{library} {row['microseconds']['median']:.1f}{part}{ratio}")
+        print(f"  {name:<80} " + "  ".join(cells))
 
 
 if __name__ == "__main__":

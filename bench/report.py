@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
-"""Writes the measured tables of docs/performance.md from the files of bench/compare.py.
+"""Writes the measured tables of docs/performance.md and the plots beside it from the files in bench/results.
 
 usage: python3 bench/report.py [--check]
-A table stands between the lines `<!-- compare FILE -->` and `<!-- end -->`, FILE relative to the repository. --check changes
-nothing and ends with 1 if a table is not what its file says.
+A table stands between the lines `<!-- compare FILE -->` (of bench/compare.py) or `<!-- kernels FILE -->` (of sandglass_bench)
+and `<!-- end -->`, FILE relative to the repository. Each file of kernels also gets a roofline in docs/images for each of its
+precisions. --check changes nothing and ends with 1 if a table or a plot is not what its file says.
 """
 import json
 import pathlib
@@ -11,9 +12,13 @@ import re
 import statistics
 import sys
 
+import kernel_tables
+import roofline_plot
+
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 PAGE = ROOT / "docs" / "performance.md"
-TABLE = re.compile(r"(<!-- compare (\S+) -->\n).*?(<!-- end -->)", re.S)
+IMAGES = ROOT / "docs" / "images"
+TABLE = re.compile(r"(<!-- (compare|kernels) (\S+) -->\n).*?(<!-- end -->)", re.S)
 NETWORK_GFLOP = 2 * 5.139  # of a face's forward pass; sandglass bench --explain counts it
 
 
@@ -49,26 +54,48 @@ def table(result):
     return text
 
 
+def plot_name(file, precision):
+    """bench/results/DEVICE/DATE_kernels.json: roofline_DEVICE_DATE_PRECISION.svg"""
+    return f"roofline_{file.parent.name}_{file.stem.removesuffix('_kernels')}_{precision}.svg"
+
+
+def kernels(file, result, images):
+    text = ""
+    for precision in result["context"].get("ceilings", {}):
+        name = plot_name(file, precision)
+        images[IMAGES / name] = roofline_plot.roofline_svg(result, precision)
+        text += f"![Rates of all kernels below the machine's ceilings, {precision}](images/{name})\n\n"
+    return kernel_tables.tables(result) + text
+
+
 def main():
     if sys.argv[1:] not in ([], ["--check"]):
         sys.exit(__doc__.split("\n\n")[1].splitlines()[0])
     page = PAGE.read_text()
+    images = {}
 
     def written(match):
-        file = ROOT / match[2]
+        kind, file = match[2], ROOT / match[3]
         if not file.exists():
-            sys.exit(f"report.py: {PAGE.relative_to(ROOT)} asks for {match[2]}, which is not there")
+            sys.exit(f"report.py: {PAGE.relative_to(ROOT)} asks for {match[3]}, which is not there")
         try:
-            return match[1] + table(json.loads(file.read_text())) + match[3]
+            result = json.loads(file.read_text())
+            return match[1] + (table(result) if kind == "compare" else kernels(file, result, images)) + match[4]
         except (ValueError, KeyError, TypeError) as error:
-            sys.exit(f"report.py: {match[2]} is no file of bench/compare.py ({error!r}); measure again or restore it")
+            maker = "bench/compare.py" if kind == "compare" else "sandglass_bench"
+            sys.exit(f"report.py: {match[3]} is no file of {maker} ({error!r}); measure again or restore it")
 
     new = TABLE.sub(written, page)
     if sys.argv[1:] == ["--check"]:
         if new != page:
             sys.exit(f"report.py: {PAGE.relative_to(ROOT)} does not say what bench/results/ holds; run bench/report.py")
+        for file, content in images.items():
+            if not file.exists() or file.read_text() != content:
+                sys.exit(f"report.py: {file.relative_to(ROOT)} does not show what bench/results/ holds; run bench/report.py")
     else:
         PAGE.write_text(new)
+        for file, content in images.items():
+            file.write_text(content)
 
 
 if __name__ == "__main__":

@@ -3,7 +3,6 @@
 #include <omp.h>
 
 #include <algorithm>
-#include <cmath>
 #include <cstring>
 
 namespace sandglass::test {
@@ -13,25 +12,7 @@ namespace {
 constexpr size_t kGuard = 256;
 constexpr uint8_t kGuardByte = 0xff;
 
-double root_mean_square(const Values& values) {
-  return values.empty() ? 0 : std::sqrt(dot(values, values) / static_cast<double>(values.size()));
-}
-
 }  // namespace
-
-Values integers(size_t count, int low, int high, uint64_t seed, double step) {
-  Random random(seed, 1);
-  Values values(count);
-  for (double& v : values) v = (low + static_cast<int>(random.below(static_cast<uint32_t>(high - low + 1)))) * step;
-  return values;
-}
-
-Values uniform(size_t count, double low, double high, uint64_t seed) {
-  Random random(seed, 2);
-  Values values(count);
-  for (double& v : values) v = random.uniform(static_cast<float>(low), static_cast<float>(high));
-  return values;
-}
 
 std::vector<DataType> element_types(const Device& device) {
   std::vector<DataType> types;
@@ -40,63 +21,14 @@ std::vector<DataType> element_types(const Device& device) {
   return types;
 }
 
-Values rounded(Values values, DataType type) {
-  if (type == DataType::bfloat16)
-    for (double& v : values) v = static_cast<float>(bfloat16(static_cast<float>(v)));
-  else
-    for (double& v : values) v = static_cast<float>(v);
-  return values;
-}
-
-double dot(const Values& a, const Values& b) {
-  check(a.size() == b.size(), "dot: {} and {} elements", a.size(), b.size());
-  double sum = 0;
-  for (size_t i = 0; i < a.size(); ++i) sum += a[i] * b[i];
-  return sum;
-}
-
-Limits limits_for(DataType type) {
-  switch (type) {
-    case DataType::float32:
-      return {1e-12, 1e-5};
-    case DataType::bfloat16:
-      return {1e-5, 2e-2};  // 8 bits of mantissa: a relative error of up to 2^-8 for each rounding
-    case DataType::uint8:
-      return {0, 0};
-  }
-  fail("no limits for this data type");
-}
-
 void expect_equal(const Values& got, const Values& expected, const std::string& what) {
-  ASSERT_EQ(got.size(), expected.size()) << what;
-  size_t wrong = 0, first = 0;
-  for (size_t i = got.size(); i-- > 0;)
-    if (!(got[i] == expected[i])) ++wrong, first = i;
-  if (wrong)
-    ADD_FAILURE() << what << ": " << wrong << " of " << got.size() << " elements differ; the first is element " << first
-                  << ": " << testing::PrintToString(got[first]) << " instead of "
-                  << testing::PrintToString(expected[first]);
+  const std::string wrong = inequality(got, expected, what);
+  if (!wrong.empty()) ADD_FAILURE() << wrong;
 }
 
 void expect_close(const Values& got, const Values& expected, const std::string& what, Limits limits) {
-  ASSERT_EQ(got.size(), expected.size()) << what;
-  const double scale = root_mean_square(expected);
-  if (scale == 0) return expect_equal(got, expected, what);
-  double squares = 0, worst = -1;
-  size_t worst_at = 0;
-  for (size_t i = 0; i < got.size(); ++i) {
-    const double error = std::abs(got[i] - expected[i]);
-    squares += error * error;
-    const double scaled = error / std::max(std::abs(expected[i]), scale);
-    if (!(scaled <= worst)) worst = scaled, worst_at = i;
-    if (std::isnan(scaled)) break;
-  }
-  const double nmse = squares / (scale * scale * static_cast<double>(got.size()));
-  if (!(nmse <= limits.nmse) || !(worst <= limits.scaled))
-    ADD_FAILURE() << what << ": normalised mean square error " << nmse << " (limit " << limits.nmse
-                  << "), largest scaled error " << worst << " (limit " << limits.scaled << ") at element " << worst_at
-                  << ": " << testing::PrintToString(got[worst_at]) << " instead of "
-                  << testing::PrintToString(expected[worst_at]);
+  const std::string wrong = difference(got, expected, what, limits);
+  if (!wrong.empty()) ADD_FAILURE() << wrong;
 }
 
 void expect_error(const std::function<void()>& action, const std::string& part) {

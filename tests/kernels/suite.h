@@ -28,34 +28,14 @@
 #include <vector>
 
 #include "engine/bfloat16.h"
-#include "engine/random.h"
 #include "kernels/operation.h"
 #include "tests/kernels/conv_stand_in.h"
+#include "tests/kernels/values.h"
 
 namespace sandglass::test {
 
-/// Host arrays are double whatever the device stores; feature maps are plain NHWC.
-using Values = std::vector<double>;
-
-/// `count` integers, uniform in [low, high], times `step`. With a power of two as the step, sums and products of few of
-/// them are exact in float, so that device and reference agree on every sign.
-Values integers(size_t count, int low, int high, uint64_t seed, double step = 1);
-/// `count` numbers that a float holds exactly, uniform in [low, high).
-Values uniform(size_t count, double low, double high, uint64_t seed);
 /// The types in which the device stores feature maps: float32, and bfloat16 where it has that.
 std::vector<DataType> element_types(const Device& device);
-/// The values as elements of this type hold them.
-Values rounded(Values values, DataType type);
-/// Sum of products; the sizes must agree.
-double dot(const Values& a, const Values& b);
-
-/// What a result may differ from the reference by: `nmse` bounds sum of squared errors / sum of squares, `scaled` each
-/// element's |error| / max(|expected|, root mean square of expected).
-struct Limits {
-  double nmse = 1e-12, scaled = 1e-5;
-};
-/// The limits for operations that store their results in `type`.
-Limits limits_for(DataType type);
 
 /// Every element is exactly as expected; reports the first that is not, and how many there are.
 void expect_equal(const Values& got, const Values& expected, const std::string& what);

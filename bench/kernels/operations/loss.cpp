@@ -1,0 +1,94 @@
+// The losses, checked whole: heatmaps are small.
+#include "kernels/loss/loss.h"
+
+#include "bench/kernels/contest.h"
+
+namespace sandglass::bench {
+namespace {
+
+using test::difference;
+using test::limits_for;
+
+Sample whole(const Shape& shape) { return {all(shape.n), all(shape.c)}; }
+int maps_of(const Shape& shape) { return shape.n * shape.c; }
+std::vector<float> floats(const Values& values) { return {values.begin(), values.end()}; }
+
+std::string wrong_result(const Array& loss, double expected_loss, const Array& dy, const Values& expected_dy) {
+  return first_of({difference(loss.current({{0}, {0}}), {expected_loss}, "loss", {1e-10, 1e-5}),
+                   difference(dy.current(whole(dy.desc().shape)), expected_dy, "dy", limits_for(dy.desc().type))});
+}
+
+struct L2 final : Problem<L2Loss> {
+  static L2Loss parse(const Line& line, int batch, const Device& device) {
+    const Shape shape = map_shape(line, batch);
+    return {device.heatmaps(shape), device.activation(shape)};
+  }
+  L2(Device& device, const L2Loss& spec, int sets)
+      : Problem(device, sets),
+        y(input(spec.y, {})),
+        target(input(spec.y, {0, 5})),
+        dy(result(spec.dy)),
+        loss(result(array(1))) {}
+  L2LossArguments arguments(const L2Loss&, int set) {
+    return {y.as<float>(set), target.as<float>(set), nullptr, dy.at(set), loss.as<float>(set), nullptr};
+  }
+  std::string wrong(const L2Loss& spec) {
+    const Values ys = y.initial(whole(spec.y.shape)), targets = target.initial(whole(spec.y.shape));
+    Values expected(ys.size());
+    const double expected_loss = reference::l2_loss(spec.y.shape, ys.data(), targets.data(), nullptr, expected.data());
+    return wrong_result(loss, expected_loss, dy, expected);
+  }
+  Array &y, &target, &dy, &loss;
+};
+
+struct Heatmap final : Problem<HeatmapLoss> {
+  static HeatmapLoss parse(const Line& line, int batch, const Device& device) {
+    const Shape shape = map_shape(line, batch);
+    HeatmapSpec heatmap;
+    heatmap.scale = static_cast<float>(shape.h) / 64;
+    return {heatmap, device.heatmaps(shape), device.activation(shape)};
+  }
+  Heatmap(Device& device, const HeatmapLoss& spec, int sets)
+      : Problem(device, sets),
+        y(input(spec.y, {})),
+        intensities(input(array(maps_of(spec.y.shape)), {0.5, 5})),
+        points(input(array(2 * spec.heatmap.points_per_map * maps_of(spec.y.shape)),
+                     {0, static_cast<double>(spec.y.shape.h)})),
+        dy(result(spec.dy)),
+        loss(result(array(1))) {}
+  HeatmapLossArguments arguments(const HeatmapLoss&, int set) {
+    return {y.as<float>(set),
+            {intensities.as<float>(set), points.as<float>(set)},
+            dy.at(set),
+            loss.as<float>(set),
+            nullptr};
+  }
+  std::string wrong(const HeatmapLoss& spec) {
+    const Shape& s = spec.y.shape;
+    const std::vector<float> heights = floats(intensities.initial(whole(intensities.desc().shape))),
+                             places = floats(points.initial(whole(points.desc().shape)));
+    const Values ys = y.initial(whole(s));
+    Values target;
+    for (int n = 0; n < s.n; ++n)
+      for (int v = 0; v < s.h; ++v)
+        for (int u = 0; u < s.w; ++u)
+          for (int k = 0; k < s.c; ++k) {
+            const size_t map = static_cast<size_t>(n) * s.c + k;
+            target.push_back(reference::heatmap_value(spec.heatmap, heights[map],
+                                                      &places[map * spec.heatmap.points_per_map * 2], u, v));
+          }
+    Values expected(ys.size());
+    const double expected_loss = reference::l2_loss(s, ys.data(), target.data(), heights.data(), expected.data());
+    return wrong_result(loss, expected_loss, dy, expected);
+  }
+  Array &y, &intensities, &points, &dy, &loss;
+};
+
+}  // namespace
+
+void add_loss(OperationTable& table) {
+  add_operation<L2>(table);
+  add_operation<Heatmap>(table);
+}
+
+}  // namespace sandglass::bench
