@@ -112,14 +112,14 @@ TrainingNetwork::Implementation::Implementation(Device& device, const TrainingNe
   const PlanTensor dy = graph.map("l0.dy", y.desc.shape);
   std::shared_ptr<HeatmapLoss::Operation> heatmap_loss =
       make_operation(device, HeatmapLoss{options.heatmap, y.desc, dy.desc});
-  std::shared_ptr<L2Loss::Operation> l2_loss = make_operation(device, L2Loss{y.desc, dy.desc});
+  std::shared_ptr<PixelLoss::Operation> pixel_loss = make_operation(device, PixelLoss{y.desc, dy.desc});
   const Buffer workspace =
-      pass.buffer("loss.workspace", std::max(heatmap_loss->workspace_bytes(), l2_loss->workspace_bytes()));
+      pass.buffer("loss.workspace", std::max(heatmap_loss->workspace_bytes(), pixel_loss->workspace_bytes()));
   pass.step(
       "loss", {y.buffer, dy.buffer, intensities, points, loss, workspace},
       [=, this](const Plan::Memory& m) {
         if (use_target) {
-          l2_loss->run({m.f32(y.buffer), target.f32(), nullptr, m[dy.buffer], m.f32(loss), m[workspace]}, m.stream);
+          pixel_loss->run({m.f32(y.buffer), target.f32(), nullptr, m[dy.buffer], m.f32(loss), m[workspace]}, m.stream);
         } else {
           heatmap_loss->run(
               {m.f32(y.buffer), {m.f32(intensities), m.f32(points)}, m[dy.buffer], m.f32(loss), m[workspace]},
