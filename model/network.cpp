@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "engine/error.h"
+#include "kernels/optimizer/optimizer.h"
 
 namespace sandglass {
 namespace {
@@ -75,7 +76,7 @@ ParameterTable::ParameterTable(const NetworkConfig& config) {
 
   const auto place = [](ParameterInfo& p, size_t& end) {
     p.offset = end;
-    end += (p.elements + 15) / 16 * 16;
+    end += parameter_groups(p.elements) * kParameterGroup;  // so that a group belongs to one tensor
   };
   for (ParameterInfo& p : all_)
     if (p.kind == ParameterInfo::Kind::conv_weight) place(p, parameter_elements_);
