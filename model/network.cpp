@@ -46,6 +46,8 @@ class Walk {
 
 }  // namespace
 
+const char* name_of(Head head) { return head == Head::regression ? "regression" : "heatmap"; }
+
 void NetworkConfig::check() const {
   sandglass::check(width >= 4 && width <= 4096 && width % 4 == 0, "width is {}, must be a multiple of 4 from 4 to 4096",
                    width);

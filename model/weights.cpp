@@ -45,6 +45,14 @@ int metadata_number(const TensorFile& file, const std::string& key, const std::s
   return value;
 }
 
+Head metadata_head(const TensorFile& file, const std::string& source) {
+  const auto found = file.metadata.find("head");
+  if (found == file.metadata.end()) return Head::heatmap;
+  for (const Head head : {Head::heatmap, Head::regression})
+    if (found->second == name_of(head)) return head;
+  fail("{}: metadata 'head' is '{}', expected heatmap or regression", source, found->second);
+}
+
 int64_t first_size(const TensorFile& file, const std::string& name, const std::string& source) {
   const HostTensor* tensor = file.find(name);
   check(tensor, "{}: tensor '{}' is missing; expected the weights of a heatmap network", source, name);
@@ -112,6 +120,7 @@ TensorFile to_tensors(const Weights& weights) {
   file.metadata["width"] = std::to_string(weights.config.width);
   file.metadata["depth"] = std::to_string(weights.config.depth);
   file.metadata["input_size"] = std::to_string(weights.config.input_size);
+  file.metadata["head"] = name_of(weights.config.head);
   file.metadata["aus"] = fmt::format("{}", fmt::join(weights.aus, ","));
   std::vector<float> values;
   for (const ParameterInfo& p : table.all()) {
@@ -134,6 +143,7 @@ Weights from_tensors(const TensorFile& file, const std::string& source) {
         source);
   const int input_size = metadata_number(file, "input_size", source);
   if (input_size) config.input_size = input_size;
+  config.head = metadata_head(file, source);
   try {
     config.check();
   } catch (const Error& error) {

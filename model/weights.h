@@ -25,13 +25,13 @@ struct Weights {
 Weights initial_weights(const NetworkConfig& config, std::vector<std::string> aus, uint64_t seed);
 
 /// Reads .safetensors, .pth or .pth.tar (by content). Width, depth and number of heatmaps follow from the tensors'
-/// shapes; AU names and input size from the file's metadata, else AU06,AU10,AU12,AU14,AU17 for five heatmaps (numbered
-/// otherwise) and 256. Tensors of other names with the prefixes "optimizer." are ignored. Throws Error naming the file
-/// and the first tensor that is missing, unknown or of the wrong shape.
+/// shapes; AU names, input size and head from the file's metadata, else AU06,AU10,AU12,AU14,AU17 for five heatmaps
+/// (numbered otherwise), 256 and heatmap. Tensors of other names with the prefixes "optimizer." are ignored. Throws
+/// Error naming the file and the first tensor that is missing, unknown or of the wrong shape.
 Weights read_weights(const std::filesystem::path& path);
 
-/// Writes float32 .safetensors in PyTorch's names and KCRS order, with width, depth, input size and AU names as
-/// metadata.
+/// Writes float32 .safetensors in PyTorch's names and KCRS order, with width, depth, input size, head and AU names
+/// as metadata.
 void write_weights(const std::filesystem::path& path, const Weights& weights);
 
 /// The same as tensors in memory, and back; `source` names the origin in errors.

@@ -29,8 +29,8 @@ struct L2 {
 struct Huber {
   float delta;
   Term operator()(float d, float) const {
-    const double size = std::abs(d);
-    return size <= delta ? Term{double{d} * d, d} : Term{delta * (2 * size - delta), std::copysign(delta, d)};
+    const float limited = std::clamp(d, -delta, delta);
+    return {double{limited} * (2 * double{d} - limited), limited};
   }
 };
 

@@ -51,9 +51,8 @@ __device__ __forceinline__ Term loss_term(float d, float target, float delta) {
   if constexpr (kFunction == LossFunction::l2) {
     return {double{d} * d, d};
   } else if constexpr (kFunction == LossFunction::huber) {
-    const float size = fabsf(d);
-    if (!(size > delta)) return {double{d} * d, d};
-    return {delta * (2 * double{size} - delta), copysignf(delta, d)};
+    const float limited = fminf(fmaxf(d, -delta), delta);
+    return {double{limited} * (2 * double{d} - limited), limited};
   } else {
     // In float: near 0 both grow with a power of e, so that their relative errors stay small.
     constexpr float kTheta = LossSpec::kTheta, kOmega = LossSpec::kOmega, kEpsilon = LossSpec::kEpsilon;
