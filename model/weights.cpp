@@ -45,14 +45,6 @@ int metadata_number(const TensorFile& file, const std::string& key, const std::s
   return value;
 }
 
-Head metadata_head(const TensorFile& file, const std::string& source) {
-  const auto found = file.metadata.find("head");
-  if (found == file.metadata.end()) return Head::heatmap;
-  for (const Head head : {Head::heatmap, Head::regression})
-    if (found->second == name_of(head)) return head;
-  fail("{}: metadata 'head' is '{}', expected heatmap or regression", source, found->second);
-}
-
 int64_t first_size(const TensorFile& file, const std::string& name, const std::string& source) {
   const HostTensor* tensor = file.find(name);
   check(tensor, "{}: tensor '{}' is missing; expected the weights of a heatmap network", source, name);
@@ -72,6 +64,8 @@ std::vector<std::string> split(const std::string& text) {
   return parts;
 }
 
+}  // namespace
+
 std::vector<std::string> au_names(const TensorFile& file, int heatmaps, const std::string& source) {
   const auto found = file.metadata.find("aus");
   if (found != file.metadata.end()) {
@@ -86,7 +80,30 @@ std::vector<std::string> au_names(const TensorFile& file, int heatmaps, const st
   return names;
 }
 
-}  // namespace
+Head head_of(const TensorFile& file, const std::string& source) {
+  const auto found = file.metadata.find("head");
+  if (found == file.metadata.end()) return Head::heatmap;
+  for (const Head head : {Head::heatmap, Head::regression})
+    if (found->second == name_of(head)) return head;
+  fail("{}: metadata 'head' is '{}', expected heatmap or regression", source, found->second);
+}
+
+bool is_ignored(const std::string& name) {
+  return name.ends_with(".num_batches_tracked") || name.starts_with("optimizer.");
+}
+
+void set_tensor(Weights& weights, const ParameterInfo& p, const HostTensor& tensor, const std::string& source) {
+  const NetworkConfig& config = weights.config;
+  check(tensor.shape == p.shape, "{}: tensor '{}' has shape {}, expected {} for width {}, depth {} and {} heatmaps",
+        source, p.name, to_text(tensor.shape), to_text(p.shape), config.width, config.depth, config.heatmaps);
+  const std::vector<float> values = tensor.to_float();
+  float* to = (p.is_statistic() ? weights.statistics : weights.parameters).data() + p.offset;
+  if (p.kind == Kind::conv_weight) {
+    kcrs_to_krsc(p.shape, values.data(), to);
+  } else {
+    std::copy(values.begin(), values.end(), to);
+  }
+}
 
 Weights initial_weights(const NetworkConfig& config, std::vector<std::string> aus, uint64_t seed) {
   const ParameterTable table(config);
@@ -143,7 +160,7 @@ Weights from_tensors(const TensorFile& file, const std::string& source) {
         source);
   const int input_size = metadata_number(file, "input_size", source);
   if (input_size) config.input_size = input_size;
-  config.head = metadata_head(file, source);
+  config.head = head_of(file, source);
   try {
     config.check();
   } catch (const Error& error) {
@@ -161,19 +178,10 @@ Weights from_tensors(const TensorFile& file, const std::string& source) {
     const HostTensor* tensor = file.find(p.name);
     check(tensor, "{}: tensor '{}' of a network of width {} and depth {} is missing", source, p.name, config.width,
           config.depth);
-    check(tensor->shape == p.shape, "{}: tensor '{}' has shape {}, expected {} for width {}, depth {} and {} heatmaps",
-          source, p.name, to_text(tensor->shape), to_text(p.shape), config.width, config.depth, config.heatmaps);
-    const std::vector<float> values = tensor->to_float();
-    float* to = (p.is_statistic() ? weights.statistics : weights.parameters).data() + p.offset;
-    if (p.kind == Kind::conv_weight) {
-      kcrs_to_krsc(p.shape, values.data(), to);
-    } else {
-      std::copy(values.begin(), values.end(), to);
-    }
+    set_tensor(weights, p, *tensor, source);
   }
   for (const HostTensor& tensor : file.tensors)
-    check(known.contains(tensor.name) || tensor.name.ends_with(".num_batches_tracked") ||
-              tensor.name.starts_with("optimizer."),
+    check(known.contains(tensor.name) || is_ignored(tensor.name),
           "{}: tensor '{}' does not belong to a heatmap network of width {} and depth {}", source, tensor.name,
           config.width, config.depth);
   return weights;

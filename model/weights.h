@@ -38,4 +38,13 @@ void write_weights(const std::filesystem::path& path, const Weights& weights);
 TensorFile to_tensors(const Weights& weights);
 Weights from_tensors(const TensorFile& file, const std::string& source);
 
+/// Pieces of from_tensors for those who take only some of a file's tensors (model/transfer.h). `source` names the
+/// origin in errors. Copies one tensor to its place. Throws Error if its shape is not p's.
+void set_tensor(Weights& weights, const ParameterInfo& p, const HostTensor& tensor, const std::string& source);
+/// The Action Units' names for `heatmaps` maps, and the head.
+std::vector<std::string> au_names(const TensorFile& file, int heatmaps, const std::string& source);
+Head head_of(const TensorFile& file, const std::string& source);
+/// Whether a tensor of this name is none of the network's, but no error: the optimiser's state, PyTorch's counters.
+bool is_ignored(const std::string& name);
+
 }  // namespace sandglass
