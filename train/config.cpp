@@ -270,16 +270,20 @@ void assign_table(const toml::table& table, const std::string& prefix, const std
   }
 }
 
-// The keys that are paths.
-struct PathKey {
-  const char* name;
-  std::string TrainingConfig::*path;
-};
-constexpr PathKey kPathKeys[] = {{"au_points", &TrainingConfig::au_points},
-                                 {"transfer.weights", &TrainingConfig::transfer_weights}};
+// The values that are paths.
+std::vector<std::string*> paths(TrainingConfig& config) { return {&config.au_points, &config.transfer_weights}; }
 
-void make_absolute(std::string& path, const std::filesystem::path& folder) {
-  if (!path.empty()) path = std::filesystem::absolute(folder / path).lexically_normal().string();
+// Reads settings into `config`, and makes the paths that they name count from `folder`.
+template <typename Read>
+void with_paths_from(const std::filesystem::path& folder, TrainingConfig& config, Read read) {
+  TrainingConfig before = config;
+  read();
+  const std::vector<std::string*> old_paths = paths(before), new_paths = paths(config);
+  for (size_t i = 0; i < new_paths.size(); ++i) {
+    std::string& path = *new_paths[i];
+    if (path == *old_paths[i] || path.empty()) continue;
+    path = std::filesystem::absolute(folder / path).lexically_normal().string();
+  }
 }
 
 }  // namespace
@@ -490,9 +494,9 @@ void TrainingConfig::check() const {
   std::set<std::string> seen;
   for (const std::string& au : aus) sandglass::check(seen.insert(au).second, "aus: '{}' occurs twice", au);
   // Neither config.toml nor a checkpoint could hold it.
-  for (const auto& [name, path] : kPathKeys)
-    sandglass::check(is_utf8(this->*path), "{}: the path {} is not valid UTF-8; rename it", name,
-                     in_quotes(this->*path));
+  for (const std::string* path : paths(const_cast<TrainingConfig&>(*this))) {
+    sandglass::check(is_utf8(*path), "the path {} is not valid UTF-8; rename it", in_quotes(*path));
+  }
   for (const auto& [name, table] : {std::pair("loss.weights", &loss_weights), {"sampling.weights", &sampling_weights}})
     for (const auto& [au, weights] : *table)
       sandglass::check(au == "all" || seen.contains(au), "{}: '{}' is not one of `aus`", name, au);
@@ -512,10 +516,7 @@ void parse_config(std::string_view text, const std::string& source, TrainingConf
 }
 
 void read_config(const std::filesystem::path& path, TrainingConfig& config) {
-  const TrainingConfig before = config;
-  parse_config(read_file(path), path.string(), config);
-  for (const PathKey& key : kPathKeys)
-    if (config.*key.path != before.*key.path) make_absolute(config.*key.path, path.parent_path());
+  with_paths_from(path.parent_path(), config, [&] { parse_config(read_file(path), path.string(), config); });
 }
 
 void apply_setting(std::string_view setting, TrainingConfig& config) {
@@ -545,9 +546,8 @@ void apply_setting(std::string_view setting, TrainingConfig& config) {
     }
   }
   const toml::node* node = table.size() == 1 ? table.get("value") : nullptr;
-  check(node && assign(*node, key, config), "{}: {}", where, expected(key));
-  for (const PathKey& path : kPathKeys)
-    if (key.name == path.name) make_absolute(config.*path.path, std::filesystem::current_path());
+  with_paths_from(std::filesystem::current_path(), config,
+                  [&] { check(node && assign(*node, key, config), "{}: {}", where, expected(key)); });
 }
 
 std::string to_toml(const TrainingConfig& config) {

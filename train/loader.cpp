@@ -17,7 +17,7 @@ uint64_t augmentation_stream(int64_t epoch, int row) {
   return uint64_t{2} << 56 | static_cast<uint64_t>(epoch) << 32 | static_cast<uint32_t>(row);
 }
 uint64_t augmentation_stream_at(int64_t epoch, int64_t place) {  // where a row may come several times
-  return uint64_t{3} << 56 | static_cast<uint64_t>(epoch) << 32 | static_cast<uint32_t>(place);
+  return uint64_t{4} << 56 | static_cast<uint64_t>(epoch) << 32 | static_cast<uint32_t>(place);
 }
 
 }  // namespace

@@ -69,7 +69,7 @@ __device__ __forceinline__ Term loss_term(float d, float target, float delta) {
 // partial[block] = the block's sum of w * f, dy = w * f' / count; y, target, dy: N x H x W x K. The gradient of maps
 // that are not coded is 0. y and target are float, dy is Gradient: float or bfloat16.
 template <LossFunction kFunction, typename Gradient, bool kDrawn>
-__global__ void __launch_bounds__(kThreads)
+__global__ void __launch_bounds__(kThreads, kDrawn ? 6 : 8)
     pixel_loss_pass(int64_t maps, MapSizes sizes, GaussianSizes gaussian_sizes, LossPass a) {
   const double count = coded_maps(a.labels.intensities, maps) * sizes.pixels;
   const float scale = static_cast<float>(2 / (count > 0 ? count : 1));

@@ -4,6 +4,7 @@
 
 #include "engine/file.h"
 #include "temporary_folder.h"
+#include "train/experiment.h"
 
 namespace sandglass {
 namespace {
@@ -193,6 +194,15 @@ TEST(Config, DocumentationHasTheTable) {
   EXPECT_NE(page.find(config_markdown()), std::string::npos) << "docs/training.md must contain this table:\n"
                                                              << config_markdown();
   for (const ConfigKey& key : config_keys()) EXPECT_NE(config_help().find(key.name), std::string::npos);
+}
+
+TEST(Config, ShippedExperimentsAreValid) {
+  int files = 0;
+  for (const auto& entry : std::filesystem::directory_iterator("configs/experiments")) {
+    EXPECT_NO_THROW(read_experiment(entry.path())) << entry.path();
+    ++files;
+  }
+  EXPECT_GE(files, 3);
 }
 
 TEST(Config, ShippedFilesAreValid) {
