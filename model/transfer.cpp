@@ -11,12 +11,16 @@
 namespace sandglass {
 namespace {
 
+const std::map<std::string, std::vector<std::string>> kParts = {
+    {"stem", {"conv1", "bn1", "conv2", "conv3", "conv4"}},
+    {"hourglass", {"m0"}},
+    {"top", {"top_m_0", "conv_last0", "bn_end0"}},
+    {"head", {"l0"}},
+};
+
 std::vector<std::string> tensor_prefixes(const std::string& name) {
-  if (name == "stem") return {"conv1", "bn1", "conv2", "conv3", "conv4"};
-  if (name == "hourglass") return {"m0"};
-  if (name == "top") return {"top_m_0", "conv_last0", "bn_end0"};
-  if (name == "head") return {"l0"};
-  return {name};
+  const auto part = kParts.find(name);
+  return part != kParts.end() ? part->second : std::vector<std::string>{name};
 }
 
 bool begins_with(const std::string& tensor, const std::string& prefix) {
@@ -76,8 +80,10 @@ std::vector<float> rate_factors(const ParameterTable& table, const std::vector<s
   for (const auto& [name, factor] : factors)
     for (const std::string& prefix : tensor_prefixes(name))
       settings.push_back({name, prefix, static_cast<float>(factor)});
+  // The later ones win: tensors over parts, longer names over shorter ones.
+  const auto rank = [](const Setting& s) { return kParts.contains(s.name) ? 0 : s.prefix.size(); };
   std::stable_sort(settings.begin(), settings.end(),
-                   [](const Setting& a, const Setting& b) { return a.prefix.size() < b.prefix.size(); });
+                   [&](const Setting& a, const Setting& b) { return rank(a) < rank(b); });
   for (const std::string& name : frozen)
     for (const std::string& prefix : tensor_prefixes(name)) settings.push_back({name, prefix, 0});
   for (const Setting& setting : settings) set_factor(table, setting.name, setting.prefix, setting.factor, result);

@@ -28,9 +28,9 @@ Weights transferred(Weights fresh, const TensorFile& file, const std::string& so
 ///   hourglass   m0
 ///   top         top_m_0, conv_last0, bn_end0
 ///   head        l0
-/// or the beginning of tensor names up to a dot: "m0.b1_4", "conv4.bn1.weight". Of several that fit a tensor the
-/// longest tensor name decides, a part's name counting as the names listed with it; `frozen` wins over `factors`.
-/// Throws Error if a name fits nothing, or if everything is frozen.
+/// or the beginning of tensor names up to a dot: "m0.b1_4", "conv4.bn1.weight". Of several factors that fit a tensor,
+/// that of a tensor name wins over that of a part, and a longer name over a shorter one; `frozen` wins over all. Throws
+/// Error if a name fits nothing, or if everything is frozen.
 std::vector<float> rate_factors(const ParameterTable& table, const std::vector<std::string>& frozen,
                                 const std::map<std::string, double>& factors);
 

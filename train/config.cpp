@@ -437,7 +437,7 @@ const std::vector<ConfigKey>& config_keys() {
        0,
        0,
        {},
-       "factors of the learning rate for such parts; the longest name that fits decides"},
+       "factors of the learning rate for such parts; tensors win over parts, longer names over shorter ones"},
       {"au_points",
        [](C& c) -> M { return &c.au_points; },
        0,

@@ -4,6 +4,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "engine/file.h"
 #include "engine/safetensors.h"
 #include "tests/infer/temporary_folder.h"
 

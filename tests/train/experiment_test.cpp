@@ -75,7 +75,7 @@ TEST(Experiment, GathersMeansAndDeviations) {
   EXPECT_TRUE(results["variants"][1]["test"]["mean"]["icc"]["deviation"].is_null());
 
   const std::string text = to_text(results);
-  EXPECT_NE(text.find("a \"b\"             2  0.600 +-0.141  1.200 +-0.283  0.300 +-0.071\n"), std::string::npos)
+  EXPECT_NE(text.find("a \"b\"              2  0.600 +-0.141  1.200 +-0.283  0.300 +-0.071\n"), std::string::npos)
       << text;
   EXPECT_NE(text.find("ICC, landmarks moved by"), std::string::npos);
   const std::string csv = to_csv(results);
