@@ -28,6 +28,7 @@ Command add_eval(CLI::App& program);
 Command add_infer(CLI::App& program);
 Command add_convert(CLI::App& program);
 Command add_bench(CLI::App& program);
+Command add_experiment(CLI::App& program);
 
 /// Checks that add nothing to the help's description of a flag, so that type_name alone says what it takes.
 template <typename Number>

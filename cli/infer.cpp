@@ -64,6 +64,10 @@ int infer(const InferFlags& flags) {
   for (const std::string& remark : list.remarks) fmt::print(stderr, "sandglass: note: {}\n", remark);
 
   const Weights weights = read_weights(flags.weights);
+  if (weights.config.head == Head::regression)
+    for (const auto& [flag, path] : {std::pair("--heatmaps", &flags.heatmaps), {"--overlay", &flags.overlay}})
+      check(path->empty(), "{}: this network states intensities and has no heatmaps; leave out {}",
+            flags.weights.string(), flag);
   InferenceOptions options = flags.options;
   std::optional<GivenLandmarks> landmarks;
   if (!flags.landmarks.empty()) options.landmarks = &landmarks.emplace(read_landmarks(flags.landmarks));

@@ -85,9 +85,12 @@ void print_program() {
 void print_network(const TensorFile& file, const std::string& source) {
   const Weights weights = from_tensors(file, source);
   const NetworkConfig& config = weights.config;
-  fmt::print("  heatmap network: width {}, depth {}, input {} x {}, {} parameters\n", config.width, config.depth,
-             config.input_size, config.input_size, ParameterTable(config).parameter_count());
-  fmt::print("  heatmaps: {} ({} x {})\n", fmt::join(weights.aus, ", "), config.map_size(), config.map_size());
+  fmt::print("  {} network: width {}, depth {}, input {} x {}, {} parameters\n", name_of(config.head), config.width,
+             config.depth, config.input_size, config.input_size, ParameterTable(config).parameter_count());
+  if (config.head == Head::regression)
+    fmt::print("  intensities: {}\n", fmt::join(weights.aus, ", "));
+  else
+    fmt::print("  heatmaps: {} ({} x {})\n", fmt::join(weights.aus, ", "), config.map_size(), config.map_size());
   const auto run = file.metadata.find("sandglass.run");
   if (run == file.metadata.end()) return;
   const nlohmann::json position = nlohmann::json::parse(run->second, nullptr, false);

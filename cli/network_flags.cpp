@@ -21,6 +21,7 @@ TrainingNetworkOptions training_options(const TrainingConfig& config, int batch)
   options.batch = batch;
   options.heatmap = config.heatmap(static_cast<int>(points));
   options.optimizer = config.optimizer_kind();
+  options.loss = config.loss();
   options.max_pixel_bytes = pixel_bytes(config, batch);
   return options;
 }

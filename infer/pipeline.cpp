@@ -217,6 +217,7 @@ void InferencePipeline::Implementation::run_batch() {
   if (batch_faces.empty()) return;
   network.run(batch_pixels, batch_pictures);
   const int maps = network.config().heatmaps;
+  const bool has_places = network.config().head == Head::heatmap;
   const std::vector<float> heatmaps = options.keep_heatmaps ? network.heatmaps() : std::vector<float>();
   const size_t face_elements = heatmaps.size() / static_cast<size_t>(options.batch);
   for (size_t n = 0; n < batch_faces.size(); ++n) {
@@ -225,7 +226,7 @@ void InferencePipeline::Implementation::run_batch() {
     for (int k = 0; k < maps; ++k) {
       const HeatmapPeak& peak = network.peak(static_cast<int>(n), k);
       const Point registered = from_heatmap({peak.x, peak.y});
-      face.aus.push_back({peak.height, registered, to_picture.apply(registered)});
+      face.aus.push_back({peak.height, registered, to_picture.apply(registered), has_places});
     }
     if (options.keep_heatmaps) {
       const float* first = heatmaps.data() + n * face_elements;

@@ -12,11 +12,13 @@
 
 namespace sandglass {
 
-/// One Action Unit of one face: height and place of its heatmap's maximum.
+/// One Action Unit of one face: height and place of its heatmap's maximum. A network that states intensities
+/// (Head::regression) gives a height alone.
 struct AuPrediction {
-  float height = 0;     ///< as the network says it; finite
-  Point in_registered;  ///< pixels of the registered face, sub-pixel
-  Point in_picture;     ///< pixels of the picture, (0, 0) being the centre of the top left one; may lie outside it
+  float height = 0;       ///< as the network says it; finite
+  Point in_registered;    ///< pixels of the registered face, sub-pixel
+  Point in_picture;       ///< pixels of the picture, (0, 0) being the centre of the top left one; may lie outside it
+  bool has_place = true;  ///< false: the two points mean nothing
 
   /// The height clamped to 0-5.
   float intensity() const { return std::clamp(height, 0.0f, 5.0f) + 0.0f; }  // + 0: no negative zero

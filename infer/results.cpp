@@ -43,8 +43,8 @@ ordered_json to_json(const FacePrediction& face, const std::vector<std::string>&
     const AuPrediction& au = face.aus[k];
     json["aus"][aus[k]] = {{"intensity", shortest(au.intensity())},
                            {"height", shortest(au.height)},
-                           {"x", shortest(au.in_picture.x)},
-                           {"y", shortest(au.in_picture.y)}};
+                           {"x", au.has_place ? ordered_json(shortest(au.in_picture.x)) : ordered_json()},
+                           {"y", au.has_place ? ordered_json(shortest(au.in_picture.y)) : ordered_json()}};
   }
   return json;
 }
@@ -70,7 +70,8 @@ void CsvWriter::add(const PicturePrediction& prediction) {
     std::string row =
         fmt::format("{},{},{},1", name, i, face.confidence ? fmt::format("{:.3f}", *face.confidence) : "");
     for (const AuPrediction& au : face.aus) row += fmt::format(",{:.3f}", au.intensity());
-    for (const AuPrediction& au : face.aus) row += fmt::format(",{:.2f},{:.2f}", au.in_picture.x, au.in_picture.y);
+    for (const AuPrediction& au : face.aus)
+      row += au.has_place ? fmt::format(",{:.2f},{:.2f}", au.in_picture.x, au.in_picture.y) : ",,";
     file_.append(row + '\n');
   }
 }

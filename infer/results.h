@@ -23,7 +23,8 @@ class ResultWriter {
 
 /// CSV with a header, a row per face, and a row with success 0 for each input without one:
 ///   input,face,confidence,success,AU06_r,...,AU06_x,AU06_y,...
-/// Intensities (0-5) with three decimals under OpenFace's names, places of the peaks in picture pixels with two.
+/// Intensities (0-5) with three decimals under OpenFace's names, places of the peaks in picture pixels with two
+/// (empty where the network has no heatmaps).
 class CsvWriter final : public ResultWriter {
  public:
   CsvWriter(const std::filesystem::path& path, const std::vector<std::string>& aus);

@@ -12,6 +12,7 @@ void register_operations() {
     register_batch_norm_cpu();
     register_residual_cpu();
     register_max_pool_cpu();
+    register_average_pool_cpu();
     register_upsample_cpu();
     register_heatmap_cpu();
     register_loss_cpu();
@@ -23,6 +24,7 @@ void register_operations() {
     register_batch_norm_cuda();
     register_residual_cuda();
     register_max_pool_cuda();
+    register_average_pool_cuda();
     register_upsample_cuda();
     register_heatmap_cuda();
     register_loss_cuda();
@@ -35,6 +37,7 @@ void register_operations() {
     register_batch_norm_simt();
     register_residual_simt();
     register_max_pool_simt();
+    register_average_pool_simt();
     register_upsample_simt();
     register_heatmap_simt();
     register_loss_simt();

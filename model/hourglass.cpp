@@ -1,5 +1,6 @@
 #include "model/hourglass.h"
 
+#include "kernels/average_pool/average_pool.h"
 #include "kernels/batch_norm/batch_norm.h"
 #include "kernels/max_pool/max_pool.h"
 #include "kernels/residual/residual.h"
@@ -35,6 +36,60 @@ void append_max_pool_backward(Plan& plan, const std::string& name, const PlanTen
         operation->run({m[dy.buffer], m[argmax], m[dx.buffer]}, m.stream);
       },
       operation->cost);
+}
+
+PlanTensor append_average_pool(Plan& plan, const PlanTensor& x) {
+  const PlanTensor y = plan.tensor("average", plan.device().activation(globally_pooled(x.desc.shape)));
+  std::shared_ptr<AveragePoolForward::Operation> operation =
+      make_operation(plan.device(), AveragePoolForward{x.desc, y.desc});
+  plan.step(
+      "average pool", {x.buffer, y.buffer},
+      [=](const Plan::Memory& m) {
+        operation->run({m[x.buffer], m[y.buffer]}, m.stream);
+      },
+      operation->cost);
+  return y;
+}
+
+void append_average_pool_backward(Plan& plan, const PlanTensor& dy, const PlanTensor& dx) {
+  std::shared_ptr<AveragePoolBackward::Operation> operation =
+      make_operation(plan.device(), AveragePoolBackward{dx.desc, dy.desc});
+  plan.step(
+      "average pool backward", {dy.buffer, dx.buffer},
+      [=](const Plan::Memory& m) {
+        operation->run({m[dy.buffer], m[dx.buffer]}, m.stream);
+      },
+      operation->cost);
+}
+
+// From the raw map z of `norm` (called `norm_name`) to a finished map called `name`.
+PlanTensor append_finish(TrainingGraph& graph, const std::string& norm_name, const std::string& name,
+                         const PlanTensor& z, const BatchNormLayer& norm) {
+  const PlanTensor y = graph.map(name, z.desc.shape);
+  std::shared_ptr<BatchNormApply::Operation> apply = make_operation(graph.device(), BatchNormApply{z.desc, true});
+  const Buffer scale = norm.scale, shift = norm.shift;
+  graph.plan.step(
+      norm_name + " apply", {z.buffer, scale, shift, y.buffer},
+      [=](const Plan::Memory& m) {
+        apply->run({m[z.buffer], m.f32(scale), m.f32(shift), m[y.buffer]}, m.stream);
+      },
+      apply->cost);
+  return y;
+}
+
+// The gradient g of such a finished map becomes that before its ReLU, and leaves its reductions in `norm`.
+void append_finish_backward(TrainingGraph& graph, const std::string& norm_name, const PlanTensor& g,
+                            const PlanTensor& z, BatchNormLayer& norm) {
+  norm.declare_reductions(graph);
+  const Buffer scale = norm.scale, shift = norm.shift, sum = norm.reduced_sum, sum_z = norm.reduced_sum_z;
+  std::shared_ptr<BatchNormBackwardReduce::Operation> reduce =
+      make_operation(graph.device(), BatchNormBackwardReduce{z.desc});
+  graph.plan.step(
+      norm_name + " backward reduce", {g.buffer, z.buffer, scale, shift, sum, sum_z},
+      [=](const Plan::Memory& m) {
+        reduce->run({m[g.buffer], m[z.buffer], m.f32(scale), m.f32(shift), m.f64(sum), m.f64(sum_z)}, m.stream);
+      },
+      reduce->cost);
 }
 
 // y = skip + upsampled low; y may be skip.
@@ -207,6 +262,7 @@ PlanTensor HourglassLevel::infer(InferenceGraph& graph, const PlanTensor& x) con
 HeatmapNet::HeatmapNet(const NetworkConfig& config)
     : width_(config.width),
       heatmaps_(config.heatmaps),
+      regression_(config.head == Head::regression),
       stem_("conv1", config.width / 4, 7, 2, true),
       stem_norm_("bn1", config.width / 4),
       conv2_("conv2", config.width / 4, config.width / 2),
@@ -224,16 +280,7 @@ PlanTensor HeatmapNet::forward(TrainingGraph& graph, const PlanTensor& picture) 
   stem_z_ = stem_.forward(graph, picture, nullptr, &stem_norm_);
   stem_norm_.finalize(graph, stem_z_.desc.shape.pixels());
   // Two convolutions read the stem's output, so it is worth finishing once.
-  stem_y_ = graph.map("stem", stem_z_.desc.shape);
-  std::shared_ptr<BatchNormApply::Operation> apply = make_operation(graph.device(), BatchNormApply{stem_z_.desc, true});
-  const PlanTensor z = stem_z_, y = stem_y_;
-  const Buffer scale = stem_norm_.scale, shift = stem_norm_.shift;
-  graph.plan.step(
-      "bn1 apply", {z.buffer, scale, shift, y.buffer},
-      [=](const Plan::Memory& m) {
-        apply->run({m[z.buffer], m.f32(scale), m.f32(shift), m[y.buffer]}, m.stream);
-      },
-      apply->cost);
+  stem_y_ = append_finish(graph, "bn1", "stem", stem_z_, stem_norm_);
   PlanTensor x = conv2_.forward(graph, stem_y_);
   x = append_max_pool(graph.plan, "pool", x, &argmax_);
   pooled_ = x;
@@ -243,13 +290,22 @@ PlanTensor HeatmapNet::forward(TrainingGraph& graph, const PlanTensor& picture) 
   x = top_.forward(graph, x);
   last_z_ = last_.forward(graph, x, nullptr, &last_norm_);
   last_norm_.finalize(graph, last_z_.desc.shape.pixels());
-  return head_.forward(graph, last_z_, &last_norm_, nullptr, true);
+  if (!regression_) return head_.forward(graph, last_z_, &last_norm_, nullptr, true);
+  averages_ = append_average_pool(graph.plan, append_finish(graph, "bn_end0", "conv_last0.y", last_z_, last_norm_));
+  return head_.forward(graph, averages_, nullptr, nullptr, true);
 }
 
 void HeatmapNet::backward(TrainingGraph& graph, const PlanTensor& dy) {
   head_.backward_weights(graph, dy);
   const PlanTensor dlast = graph.map("conv_last0.dz", last_z_.desc.shape);
-  head_.backward_data(graph, dy, dlast, false, &last_norm_);
+  if (regression_) {
+    const PlanTensor daverages = graph.map("average.dy", averages_.desc.shape);
+    head_.backward_data(graph, dy, daverages, false, nullptr);
+    append_average_pool_backward(graph.plan, daverages, dlast);
+    append_finish_backward(graph, "bn_end0", dlast, last_z_, last_norm_);
+  } else {
+    head_.backward_data(graph, dy, dlast, false, &last_norm_);
+  }
   last_norm_.backward(graph, dlast, last_z_, dlast);
   last_.backward_weights(graph, dlast);
   PlanTensor dx = graph.map("top_m_0.dy", last_z_.desc.shape);
@@ -264,19 +320,8 @@ void HeatmapNet::backward(TrainingGraph& graph, const PlanTensor& dy) {
   append_max_pool_backward(graph.plan, "pool backward", dx, argmax_, dconv2, false);
   const PlanTensor g = conv2_.backward(graph, dconv2);
 
-  stem_norm_.declare_reductions(graph);
-  const PlanTensor z = stem_z_;
-  const Buffer scale = stem_norm_.scale, shift = stem_norm_.shift, sum = stem_norm_.reduced_sum,
-               sum_z = stem_norm_.reduced_sum_z;
-  std::shared_ptr<BatchNormBackwardReduce::Operation> reduce =
-      make_operation(graph.device(), BatchNormBackwardReduce{z.desc});
-  graph.plan.step(
-      "bn1 backward reduce", {g.buffer, z.buffer, scale, shift, sum, sum_z},
-      [=](const Plan::Memory& m) {
-        reduce->run({m[g.buffer], m[z.buffer], m.f32(scale), m.f32(shift), m.f64(sum), m.f64(sum_z)}, m.stream);
-      },
-      reduce->cost);
-  stem_norm_.backward(graph, g, z, g);
+  append_finish_backward(graph, "bn1", g, stem_z_, stem_norm_);
+  stem_norm_.backward(graph, g, stem_z_, g);
   stem_.backward_weights(graph, g);
 }
 
@@ -289,6 +334,7 @@ PlanTensor HeatmapNet::infer(InferenceGraph& graph, const PlanTensor& picture) c
   x = hourglass_.infer(graph, x);
   x = top_.infer(graph, x);
   x = graph.conv("conv_last0", "bn_end0", x, width_, 1, 1, true);
+  if (regression_) x = append_average_pool(graph.plan, x);
   return graph.heatmaps("l0", x, heatmaps_);
 }
 

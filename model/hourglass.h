@@ -48,18 +48,20 @@ class HourglassLevel {
   Buffer argmax_;
 };
 
-/// The whole network.
+/// The whole network, with either head.
 class HeatmapNet {
  public:
   explicit HeatmapNet(const NetworkConfig& config);
-  /// picture: N x S x S x 3 in Device::picture's layout. Returns the heatmaps, N x S/4 x S/4 x K.
+  /// picture: N x S x S x 3 in Device::picture's layout. Returns the heatmaps, N x S/4 x S/4 x K, or with
+  /// Head::regression the intensities, N x 1 x 1 x K.
   PlanTensor forward(TrainingGraph& graph, const PlanTensor& picture);
-  /// Takes the memory of dy, the gradient of the heatmaps. There is no gradient of the picture.
+  /// Takes the memory of dy, the gradient of what forward() returned. There is no gradient of the picture.
   void backward(TrainingGraph& graph, const PlanTensor& dy);
   PlanTensor infer(InferenceGraph& graph, const PlanTensor& picture) const;
 
  private:
   int width_, heatmaps_;
+  bool regression_;
   ConvLayer stem_;
   BatchNormLayer stem_norm_;
   Bottleneck conv2_, conv3_, conv4_;
@@ -68,7 +70,7 @@ class HeatmapNet {
   ConvLayer last_;
   BatchNormLayer last_norm_;
   ConvLayer head_;
-  PlanTensor stem_z_, stem_y_, pooled_, last_z_;
+  PlanTensor stem_z_, stem_y_, pooled_, last_z_, averages_;
   Buffer argmax_;
 };
 

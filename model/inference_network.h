@@ -11,7 +11,8 @@
 
 namespace sandglass {
 
-/// Height and place of one heatmap's maximum.
+/// Height and place of one heatmap's maximum. With Head::regression the height is the intensity that the network
+/// states, and the place means nothing.
 struct HeatmapPeak {
   float height = 0;    ///< as the network says it, not clamped
   float x = 0, y = 0;  ///< map pixels, sub-pixel

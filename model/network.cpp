@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "engine/error.h"
+#include "kernels/optimizer/optimizer.h"
 
 namespace sandglass {
 namespace {
@@ -45,6 +46,8 @@ class Walk {
 
 }  // namespace
 
+const char* name_of(Head head) { return head == Head::regression ? "regression" : "heatmap"; }
+
 void NetworkConfig::check() const {
   sandglass::check(width >= 4 && width <= 4096 && width % 4 == 0, "width is {}, must be a multiple of 4 from 4 to 4096",
                    width);
@@ -75,7 +78,7 @@ ParameterTable::ParameterTable(const NetworkConfig& config) {
 
   const auto place = [](ParameterInfo& p, size_t& end) {
     p.offset = end;
-    end += (p.elements + 15) / 16 * 16;
+    end += parameter_groups(p.elements) * kParameterGroup;  // so that a group belongs to one tensor
   };
   for (ParameterInfo& p : all_)
     if (p.kind == ParameterInfo::Kind::conv_weight) place(p, parameter_elements_);

@@ -12,6 +12,9 @@
 //     conv_last0 1x1 + bn_end0 + ReLU, l0 1x1
 //   heatmaps N x S/4 x S/4 x K
 //
+// With Head::regression the last line is: conv_last0 1x1 + bn_end0 + ReLU, mean over all pixels, l0 1x1, which gives
+// intensities N x 1 x 1 x K. All parameters have the same names and shapes.
+//
 // Bottleneck(c_in -> c_out), m = c_out / 2: 1x1 (m) + bn + ReLU, 3x3 (m) + bn + ReLU, 1x1 (c_out) + bn, plus the input
 // (through a 1x1 convolution with batch norm, `downsample`, where c_in != c_out), ReLU.
 // Hourglass level L: b1_L on the input; b2_L on the pooled input, then level L-1 (or b2_plus_1 at level 1), then b3_L,
@@ -24,14 +27,20 @@
 
 namespace sandglass {
 
+/// What the network says: heatmaps, whose peaks are the intensities, or the intensities themselves.
+enum class Head { heatmap, regression };
+const char* name_of(Head head);
+
 struct NetworkConfig {
   int width = 256;       ///< multiple of 4, at least 4
   int depth = 4;         ///< hourglass levels, at least 1
   int heatmaps = 5;      ///< K, number of Action Units
   int input_size = 256;  ///< S, pixels; a multiple of 4 * 2^depth
+  Head head = Head::heatmap;
 
   bool operator==(const NetworkConfig&) const = default;
-  int map_size() const { return input_size / 4; }
+  /// Side of the network's maps; with Head::regression each is one number.
+  int map_size() const { return head == Head::regression ? 1 : input_size / 4; }
   /// Throws Error naming the field that is out of range.
   void check() const;
 };

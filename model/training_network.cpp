@@ -6,7 +6,6 @@
 #include <new>
 #include <utility>
 
-#include "kernels/loss/loss.h"
 #include "model/hourglass.h"
 
 namespace sandglass {
@@ -26,8 +25,9 @@ struct TrainingNetwork::Implementation {
   std::vector<std::string> aus;
   std::map<std::string, std::string> metadata;
   DeviceMemory parameters, gradients, statistics, first_moment, second_moment;
-  DeviceMemory copies;  // convolution weights in bfloat16, with Precision::bf16
-  DeviceMemory target;  // of run_on_tensors, allocated at its first use
+  DeviceMemory copies;                      // convolution weights in bfloat16, with Precision::bf16
+  DeviceMemory target;                      // of run_on_tensors, allocated at its first use
+  DeviceMemory loss_weights, rate_factors;  // empty: all 1
 
   HeatmapNet net;
   Plan pass;     // forward, loss, backward
@@ -36,7 +36,7 @@ struct TrainingNetwork::Implementation {
   PlanTensor picture, heatmaps;
   Buffer pixels, pictures, intensities, points, loss, norm, rates;
   std::unique_ptr<Warp::Operation> warp;
-  bool use_target = false;  // run_on_tensors: the loss reads `target` instead of points and intensities
+  bool use_target = false;  // run_on_tensors: the loss reads `target` instead of the labels
 
   // A batch on its way to the device. There are two, so that one can travel while the other is worked on.
   struct Slot {
@@ -87,6 +87,16 @@ TrainingNetwork::Implementation::Implementation(Device& device, const TrainingNe
         "the initial weights are of another network (width {}, depth {}, {} heatmaps)", initial.config.width,
         initial.config.depth, initial.config.heatmaps);
   options.heatmap.check();
+  const auto upload = [&](DeviceMemory& to, const std::vector<float>& values, size_t expected, const char* what) {
+    if (values.empty()) return;
+    check(values.size() == expected, "{} {}, the network needs {}", values.size(), what, expected);
+    to = DeviceMemory(device, expected * sizeof(float));
+    device.copy_to_device(to.data(), values.data(), to.bytes());
+    device.synchronize();
+  };
+  upload(loss_weights, options.loss_weights, size_t(options.network.heatmaps) * kIntensityLevels, "loss weights");
+  upload(rate_factors, options.rate_factors, parameter_groups(table.parameter_elements()),
+         "factors of the learning rate");
   if (options.optimizer == OptimizerKind::adamw)
     first_moment = DeviceMemory(device, table.parameter_elements() * sizeof(float));
   if (device.precision() == Precision::bf16) copies = DeviceMemory(device, table.decayed_elements() * sizeof(bfloat16));
@@ -111,22 +121,32 @@ TrainingNetwork::Implementation::Implementation(Device& device, const TrainingNe
 
   const PlanTensor dy = graph.map("l0.dy", y.desc.shape);
   std::shared_ptr<HeatmapLoss::Operation> heatmap_loss =
-      make_operation(device, HeatmapLoss{options.heatmap, y.desc, dy.desc});
-  std::shared_ptr<L2Loss::Operation> l2_loss = make_operation(device, L2Loss{y.desc, dy.desc});
+      make_operation(device, HeatmapLoss{options.heatmap, y.desc, dy.desc, options.loss});
+  std::shared_ptr<PixelLoss::Operation> pixel_loss = make_operation(device, PixelLoss{y.desc, dy.desc, options.loss});
+  const bool regression = options.network.head == Head::regression;
   const Buffer workspace =
-      pass.buffer("loss.workspace", std::max(heatmap_loss->workspace_bytes(), l2_loss->workspace_bytes()));
+      pass.buffer("loss.workspace", std::max(heatmap_loss->workspace_bytes(), pixel_loss->workspace_bytes()));
   pass.step(
       "loss", {y.buffer, dy.buffer, intensities, points, loss, workspace},
       [=, this](const Plan::Memory& m) {
         if (use_target) {
-          l2_loss->run({m.f32(y.buffer), target.f32(), nullptr, m[dy.buffer], m.f32(loss), m[workspace]}, m.stream);
+          pixel_loss->run({m.f32(y.buffer), target.f32(), nullptr, m[dy.buffer], m.f32(loss), m[workspace], nullptr},
+                          m.stream);
+        } else if (regression) {
+          pixel_loss->run({m.f32(y.buffer), nullptr, m.f32(intensities), m[dy.buffer], m.f32(loss), m[workspace],
+                           loss_weights.f32()},
+                          m.stream);
         } else {
-          heatmap_loss->run(
-              {m.f32(y.buffer), {m.f32(intensities), m.f32(points)}, m[dy.buffer], m.f32(loss), m[workspace]},
-              m.stream);
+          heatmap_loss->run({m.f32(y.buffer),
+                             {m.f32(intensities), m.f32(points)},
+                             m[dy.buffer],
+                             m.f32(loss),
+                             m[workspace],
+                             loss_weights.f32()},
+                            m.stream);
         }
       },
-      heatmap_loss->cost);
+      regression ? pixel_loss->cost : heatmap_loss->cost);
   // The heatmaps outlive the pass for whoever asks.
   pass.step("keep heatmaps", {y.buffer, heatmaps.buffer},
             [=, this](const Plan::Memory& m) {
@@ -144,7 +164,7 @@ TrainingNetwork::Implementation::Implementation(Device& device, const TrainingNe
   updates.step(
       "gradient norm", {norm, norm_workspace},
       [=, this](const Plan::Memory& m) {
-        gradient_norm->run({gradients.f32(), m.f32(norm), m[norm_workspace]}, m.stream);
+        gradient_norm->run({gradients.f32(), m.f32(norm), m[norm_workspace], rate_factors.f32()}, m.stream);
       },
       gradient_norm->cost);
   std::shared_ptr<Optimizer::Operation> optimizer =
@@ -153,7 +173,8 @@ TrainingNetwork::Implementation::Implementation(Device& device, const TrainingNe
       "optimizer", {norm, rates},
       [=, this](const Plan::Memory& m) {
         optimizer->run({parameters.f32(), gradients.f32(), first_moment.f32(), second_moment.f32(), m.f32(norm),
-                        reinterpret_cast<const OptimizerRates*>(m[rates]), reinterpret_cast<bfloat16*>(copies.data())},
+                        reinterpret_cast<const OptimizerRates*>(m[rates]), reinterpret_cast<bfloat16*>(copies.data()),
+                        rate_factors.f32()},
                        m.stream);
       },
       optimizer->cost);
@@ -427,7 +448,8 @@ size_t TrainingNetwork::device_bytes() const {
   const Implementation& self = *implementation_;
   return self.pass.arena_bytes() + self.updates.arena_bytes() + self.parameters.bytes() + self.gradients.bytes() +
          self.copies.bytes() + self.slots[0].device.bytes() + self.slots[1].device.bytes() + self.statistics.bytes() +
-         self.first_moment.bytes() + self.second_moment.bytes() + self.target.bytes();
+         self.first_moment.bytes() + self.second_moment.bytes() + self.target.bytes() + self.loss_weights.bytes() +
+         self.rate_factors.bytes();
 }
 
 }  // namespace sandglass

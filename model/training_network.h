@@ -7,6 +7,7 @@
 #include "engine/device.h"
 #include "engine/plan.h"
 #include "kernels/heatmap/heatmap.h"
+#include "kernels/loss/loss.h"
 #include "kernels/optimizer/optimizer.h"
 #include "kernels/warp/warp.h"
 #include "model/weights.h"
@@ -19,9 +20,14 @@ struct TrainingNetworkOptions {
   HeatmapSpec heatmap{};
   OptimizerKind optimizer = OptimizerKind::rmsprop;
   size_t max_pixel_bytes = 0;  ///< room for one batch's source pictures (WarpArguments::pixels)
+  LossSpec loss{};
+  std::vector<float> loss_weights{};  ///< [K][kIntensityLevels]; empty: all 1
+  /// Factors of the learning rate, [parameter_groups(ParameterTable::parameter_elements())], see
+  /// kernels/optimizer/optimizer.h; empty: all 1.
+  std::vector<float> rate_factors{};
 };
 
-/// One batch of inputs on the host.
+/// One batch of inputs on the host. With Head::regression the intensities are the targets and the points are not used.
 struct TrainingBatch {
   std::span<const uint8_t> pixels;        ///< source pictures, at most max_pixel_bytes
   std::span<const WarpPicture> pictures;  ///< [N]

@@ -64,6 +64,8 @@ std::vector<std::string> split(const std::string& text) {
   return parts;
 }
 
+}  // namespace
+
 std::vector<std::string> au_names(const TensorFile& file, int heatmaps, const std::string& source) {
   const auto found = file.metadata.find("aus");
   if (found != file.metadata.end()) {
@@ -78,7 +80,30 @@ std::vector<std::string> au_names(const TensorFile& file, int heatmaps, const st
   return names;
 }
 
-}  // namespace
+Head head_of(const TensorFile& file, const std::string& source) {
+  const auto found = file.metadata.find("head");
+  if (found == file.metadata.end()) return Head::heatmap;
+  for (const Head head : {Head::heatmap, Head::regression})
+    if (found->second == name_of(head)) return head;
+  fail("{}: metadata 'head' is '{}', expected heatmap or regression", source, found->second);
+}
+
+bool is_ignored(const std::string& name) {
+  return name.ends_with(".num_batches_tracked") || name.starts_with("optimizer.");
+}
+
+void set_tensor(Weights& weights, const ParameterInfo& p, const HostTensor& tensor, const std::string& source) {
+  const NetworkConfig& config = weights.config;
+  check(tensor.shape == p.shape, "{}: tensor '{}' has shape {}, expected {} for width {}, depth {} and {} heatmaps",
+        source, p.name, to_text(tensor.shape), to_text(p.shape), config.width, config.depth, config.heatmaps);
+  const std::vector<float> values = tensor.to_float();
+  float* to = (p.is_statistic() ? weights.statistics : weights.parameters).data() + p.offset;
+  if (p.kind == Kind::conv_weight) {
+    kcrs_to_krsc(p.shape, values.data(), to);
+  } else {
+    std::copy(values.begin(), values.end(), to);
+  }
+}
 
 Weights initial_weights(const NetworkConfig& config, std::vector<std::string> aus, uint64_t seed) {
   const ParameterTable table(config);
@@ -112,6 +137,7 @@ TensorFile to_tensors(const Weights& weights) {
   file.metadata["width"] = std::to_string(weights.config.width);
   file.metadata["depth"] = std::to_string(weights.config.depth);
   file.metadata["input_size"] = std::to_string(weights.config.input_size);
+  file.metadata["head"] = name_of(weights.config.head);
   file.metadata["aus"] = fmt::format("{}", fmt::join(weights.aus, ","));
   std::vector<float> values;
   for (const ParameterInfo& p : table.all()) {
@@ -134,6 +160,7 @@ Weights from_tensors(const TensorFile& file, const std::string& source) {
         source);
   const int input_size = metadata_number(file, "input_size", source);
   if (input_size) config.input_size = input_size;
+  config.head = head_of(file, source);
   try {
     config.check();
   } catch (const Error& error) {
@@ -151,19 +178,10 @@ Weights from_tensors(const TensorFile& file, const std::string& source) {
     const HostTensor* tensor = file.find(p.name);
     check(tensor, "{}: tensor '{}' of a network of width {} and depth {} is missing", source, p.name, config.width,
           config.depth);
-    check(tensor->shape == p.shape, "{}: tensor '{}' has shape {}, expected {} for width {}, depth {} and {} heatmaps",
-          source, p.name, to_text(tensor->shape), to_text(p.shape), config.width, config.depth, config.heatmaps);
-    const std::vector<float> values = tensor->to_float();
-    float* to = (p.is_statistic() ? weights.statistics : weights.parameters).data() + p.offset;
-    if (p.kind == Kind::conv_weight) {
-      kcrs_to_krsc(p.shape, values.data(), to);
-    } else {
-      std::copy(values.begin(), values.end(), to);
-    }
+    set_tensor(weights, p, *tensor, source);
   }
   for (const HostTensor& tensor : file.tensors)
-    check(known.contains(tensor.name) || tensor.name.ends_with(".num_batches_tracked") ||
-              tensor.name.starts_with("optimizer."),
+    check(known.contains(tensor.name) || is_ignored(tensor.name),
           "{}: tensor '{}' does not belong to a heatmap network of width {} and depth {}", source, tensor.name,
           config.width, config.depth);
   return weights;

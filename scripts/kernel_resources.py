@@ -64,7 +64,7 @@ def short_name(demangled):
     """`void sandglass::(anonymous namespace)::peak<4, true>(int, Arguments)` -> `peak<4, true>`."""
     name = demangled.replace("(anonymous namespace)::", "")
     name = re.sub(r"\b(\w+::)+", "", name)
-    name = re.sub(r"\((?:int|bool|unsigned|unsigned int|long)\)", "", name)
+    name = re.sub(r"\((?:int|bool|unsigned|unsigned int|long|LossFunction)\)", "", name)
     depth = 0
     for at, character in enumerate(name):
         depth += {"<": 1, ">": -1}.get(character, 0)

@@ -19,7 +19,8 @@ namespace sandglass {
 namespace {
 
 using Texts = std::vector<std::string>;
-constexpr const char* kAuList = "list of AUs";
+constexpr const char *kAuList = "list of AUs", *kPartList = "list of parts", *kPartTable = "table of numbers",
+                     *kLevelTable = "table of lists";
 constexpr double kMany = 1e9;
 
 // Where a value lies in a const configuration, and its type.
@@ -50,10 +51,24 @@ struct ValueText {
     return text.find_first_of(".e") == std::string::npos ? text + ".0" : text;  // TOML's integers have neither
   }
   std::string operator()(const std::string& value) const { return quoted_toml(value); }
-  std::string operator()(const Texts& values) const {
+  std::string operator()(const Texts& values) const { return list(values); }
+  std::string operator()(const PartNames& parts) const { return list(parts.names); }
+  std::string operator()(const PartNumbers& table) const { return inline_table(table); }
+  std::string operator()(const LevelTable& table) const { return inline_table(table); }
+  std::string operator()(const std::vector<double>& numbers) const { return list(numbers); }
+
+  template <typename Values>
+  std::string list(const Values& values) const {
     std::string out;
-    for (const std::string& value : values) out += (out.empty() ? "" : ", ") + quoted_toml(value);
+    for (const auto& value : values) out += (out.empty() ? "" : ", ") + (*this)(value);
     return "[" + out + "]";
+  }
+  template <typename Table>
+  std::string inline_table(const Table& table) const {
+    std::string out;
+    for (const auto& [name, value] : table)
+      out += fmt::format("{}{} = {}", out.empty() ? " " : ", ", quoted_toml(name), (*this)(value));
+    return out.empty() ? "{}" : "{" + out + " }";
   }
 };
 
@@ -63,6 +78,9 @@ struct TypeName {
   std::string operator()(double) const { return "number"; }
   std::string operator()(const std::string&) const { return "text"; }
   std::string operator()(const Texts&) const { return kAuList; }
+  std::string operator()(const PartNames&) const { return kPartList; }
+  std::string operator()(const PartNumbers&) const { return kPartTable; }
+  std::string operator()(const LevelTable&) const { return kLevelTable; }
 };
 
 std::string value_text(const ConfigKey& key, const TrainingConfig& config) {
@@ -85,6 +103,12 @@ std::string range_text(const ConfigKey& key) {
 std::string expected(const ConfigKey& key) {
   const std::string range = range_text(key), type = type_name(key);
   if (!key.choices.empty()) return fmt::format("expected one of: {}", range);
+  if (type == kPartList) return "expected a list of names, such as [\"stem\", \"m0.b1_4\"]";
+  if (type == kPartTable)
+    return "expected a table of numbers from 0 to 1000, such as { stem = 0.1, \"m0.b1_4\" = 0.5 }";
+  if (type == kLevelTable)
+    return "expected for each Action Unit (or all) six numbers from 0 to 1000, for the intensities 0 to 5, such as "
+           "{ AU06 = [1, 1, 2, 2, 4, 4] }";
   if (type == kAuList) return "expected a list of Action Units, such as [\"AU06\", \"AU12\"]";
   const char* article = type == "integer" ? "an" : "a";
   return range.empty() ? fmt::format("expected {} {}", article, type)
@@ -107,6 +131,25 @@ bool is_au_name(const std::string& name) {
   } catch (const Error&) {
     return false;
   }
+}
+
+// A number from 0 to 1000, or nothing.
+std::optional<double> factor(const toml::node& node) {
+  const auto number = node.is_number() ? node.value<double>() : std::optional<double>();
+  return number && *number >= 0 && *number <= 1000 ? number : std::nullopt;
+}
+
+// Such numbers for the intensities 0 to 5.
+std::optional<std::vector<double>> level_factors(const toml::node& node) {
+  const toml::array* array = node.as_array();
+  if (!array || array->size() != kIntensityLevels) return {};
+  std::vector<double> numbers;
+  for (const toml::node& element : *array) {
+    const auto number = factor(element);
+    if (!number) return {};
+    numbers.push_back(*number);
+  }
+  return numbers;
 }
 
 int edit_distance(std::string_view a, std::string_view b) {
@@ -154,6 +197,36 @@ bool assign(const toml::node& node, const ConfigKey& key, TrainingConfig& config
       const auto fits = [&](std::string_view choice) { return matches(choice, value->get()); };
       if (!key.choices.empty() && std::none_of(key.choices.begin(), key.choices.end(), fits)) return false;
       *target = value->get();
+    } else if constexpr (std::is_same_v<Value, PartNames>) {
+      const auto* values = node.as_array();
+      if (!values) return false;
+      PartNames parts;
+      for (const toml::node& element : *values) {
+        if (!element.is_string()) return false;
+        parts.names.push_back(element.as_string()->get());
+      }
+      *target = std::move(parts);
+    } else if constexpr (std::is_same_v<Value, PartNumbers>) {
+      const auto* table = node.as_table();
+      if (!table) return false;
+      PartNumbers numbers;
+      for (const auto& [name, element] : *table) {
+        const auto number = factor(element);
+        if (!number) return false;
+        numbers[std::string(name.str())] = *number;
+      }
+      *target = std::move(numbers);
+    } else if constexpr (std::is_same_v<Value, LevelTable>) {
+      const auto* table = node.as_table();
+      if (!table) return false;
+      LevelTable levels;
+      for (const auto& [name, element] : *table) {
+        const std::string au(name.str());
+        const auto numbers = level_factors(element);
+        if ((au != "all" && !is_au_name(au)) || !numbers) return false;
+        levels[au == "all" ? au : normalise_au_name(au)] = *numbers;
+      }
+      *target = std::move(levels);
     } else {
       const auto* values = node.as_array();
       if (!values) return false;
@@ -175,11 +248,19 @@ std::string node_text(const toml::node& node) {
   return out.str();
 }
 
+// Whether a table under this name is one value.
+bool takes_table(std::string_view name) {
+  return std::any_of(config_keys().begin(), config_keys().end(), [&](const ConfigKey& key) {
+    const std::string type = key.name == name ? type_name(key) : "";
+    return type == kPartTable || type == kLevelTable;
+  });
+}
+
 void assign_table(const toml::table& table, const std::string& prefix, const std::string& source,
                   TrainingConfig& config) {
   for (const auto& [name, node] : table) {
     const std::string full = prefix + std::string(name.str());
-    if (const toml::table* inner = node.as_table()) {
+    if (const toml::table* inner = node.as_table(); inner && !takes_table(full)) {
       assign_table(*inner, full + ".", source, config);
       continue;
     }
@@ -189,8 +270,20 @@ void assign_table(const toml::table& table, const std::string& prefix, const std
   }
 }
 
-void make_absolute(std::string& path, const std::filesystem::path& folder) {
-  if (!path.empty()) path = std::filesystem::absolute(folder / path).lexically_normal().string();
+// The values that are paths.
+std::vector<std::string*> paths(TrainingConfig& config) { return {&config.au_points, &config.transfer_weights}; }
+
+// Reads settings into `config`, and makes the paths that they name count from `folder`.
+template <typename Read>
+void with_paths_from(const std::filesystem::path& folder, TrainingConfig& config, Read read) {
+  TrainingConfig before = config;
+  read();
+  const std::vector<std::string*> old_paths = paths(before), new_paths = paths(config);
+  for (size_t i = 0; i < new_paths.size(); ++i) {
+    std::string& path = *new_paths[i];
+    if (path == *old_paths[i] || path.empty()) continue;
+    path = std::filesystem::absolute(folder / path).lexically_normal().string();
+  }
 }
 
 }  // namespace
@@ -199,6 +292,13 @@ const std::vector<ConfigKey>& config_keys() {
   using C = TrainingConfig;
   using M = ConfigKey::Member;
   static const std::vector<ConfigKey> keys = {
+      {"head",
+       [](C& c) -> M { return &c.head; },
+       0,
+       0,
+       {"heatmap", "regression"},
+       "what the network states: heatmaps, or the intensities themselves (the same layers, then the mean over all "
+       "pixels)"},
       {"width", [](C& c) -> M { return &c.width; }, 4, 2048, {}, "channels of the hourglass, a multiple of 4"},
       {"depth", [](C& c) -> M { return &c.depth; }, 1, 8, {}, "levels of the hourglass"},
       {"input_size",
@@ -279,7 +379,65 @@ const std::vector<ConfigKey>& config_keys() {
        0.1,
        1000,
        {},
-       "the Gaussians end at a distance of cut * I pixels of a 64x64 map"},
+       "the Gaussians end at a distance of cut * I (of a fixed size: cut * px) pixels of a 64x64 map"},
+      {"loss.function",
+       [](C& c) -> M { return &c.loss_function; },
+       0,
+       0,
+       {"l2", "huber", "adaptive_wing"},
+       "what is summed over the pixels (docs/kernels.md)"},
+      {"loss.huber_delta",
+       [](C& c) -> M { return &c.loss_huber_delta; },
+       1e-3,
+       1000,
+       {},
+       "difference beyond which huber is linear, in units of intensity"},
+      {"loss.balance",
+       [](C& c) -> M { return &c.loss_balance; },
+       0,
+       0,
+       {"none", "inverse", "sqrt"},
+       "weights of the loss by how often an Action Unit has an intensity in the training set: none, one over the "
+       "number, or over its root; with a mean of 1 for each Action Unit"},
+      {"loss.weights",
+       [](C& c) -> M { return &c.loss_weights; },
+       0,
+       0,
+       {},
+       "explicit weights of the loss for the intensities 0 to 5; they replace those of loss.balance"},
+      {"sampling.balance",
+       [](C& c) -> M { return &c.sampling_balance; },
+       0,
+       0,
+       {"none", "intensity"},
+       "none: each picture once an epoch; intensity: as if an Action Unit, then one of its intensities, then a picture "
+       "with it were drawn, all alike"},
+      {"sampling.weights",
+       [](C& c) -> M { return &c.sampling_weights; },
+       0,
+       0,
+       {},
+       "explicit weights for the intensities 0 to 5, in place of sampling.balance's; a picture is drawn in proportion "
+       "to the mean over its coded Action Units"},
+      {"transfer.weights",
+       [](C& c) -> M { return &c.transfer_weights; },
+       0,
+       0,
+       {},
+       "file of weights to start from, of the same width; the last layer begins anew if its Action Units or its head "
+       "differ"},
+      {"transfer.freeze",
+       [](C& c) -> M { return &c.transfer_freeze; },
+       0,
+       0,
+       {},
+       "what keeps its parameters: stem, hourglass, top, head, or beginnings of tensor names"},
+      {"transfer.learning_rate",
+       [](C& c) -> M { return &c.transfer_learning_rate; },
+       0,
+       0,
+       {},
+       "factors of the learning rate for such parts; tensors win over parts, longer names over shorter ones"},
       {"au_points",
        [](C& c) -> M { return &c.au_points; },
        0,
@@ -299,7 +457,11 @@ const std::vector<ConfigKey>& config_keys() {
 }
 
 NetworkConfig TrainingConfig::network() const {
-  return {.width = width, .depth = depth, .heatmaps = static_cast<int>(aus.size()), .input_size = input_size};
+  return {.width = width,
+          .depth = depth,
+          .heatmaps = static_cast<int>(aus.size()),
+          .input_size = input_size,
+          .head = head == "regression" ? Head::regression : Head::heatmap};
 }
 
 OptimizerKind TrainingConfig::optimizer_kind() const {
@@ -319,12 +481,27 @@ HeatmapSpec TrainingConfig::heatmap(int points_per_map) const {
   return spec;
 }
 
+LossSpec TrainingConfig::loss() const {
+  LossSpec spec;
+  if (loss_function == "huber") spec.function = LossFunction::huber;
+  if (loss_function == "adaptive_wing") spec.function = LossFunction::adaptive_wing;
+  spec.delta = static_cast<float>(loss_huber_delta);
+  return spec;
+}
+
 void TrainingConfig::check() const {
   sandglass::check(!aus.empty(), "aus is empty: name at least one Action Unit, for example --set aus=AU06,AU12");
   std::set<std::string> seen;
   for (const std::string& au : aus) sandglass::check(seen.insert(au).second, "aus: '{}' occurs twice", au);
   // Neither config.toml nor a checkpoint could hold it.
-  sandglass::check(is_utf8(au_points), "au_points: the path {} is not valid UTF-8; rename it", in_quotes(au_points));
+  for (const std::string* path : paths(const_cast<TrainingConfig&>(*this))) {
+    sandglass::check(is_utf8(*path), "the path {} is not valid UTF-8; rename it", in_quotes(*path));
+  }
+  for (const auto& [name, table] : {std::pair("loss.weights", &loss_weights), {"sampling.weights", &sampling_weights}})
+    for (const auto& [au, weights] : *table)
+      sandglass::check(au == "all" || seen.contains(au), "{}: '{}' is not one of `aus`", name, au);
+  sandglass::check(head != "regression" || loss_function != "adaptive_wing",
+                   "loss.function is adaptive_wing, which is for heatmaps; with head = regression use l2 or huber");
   network().check();
 }
 
@@ -339,9 +516,7 @@ void parse_config(std::string_view text, const std::string& source, TrainingConf
 }
 
 void read_config(const std::filesystem::path& path, TrainingConfig& config) {
-  const std::string before = config.au_points;
-  parse_config(read_file(path), path.string(), config);
-  if (config.au_points != before) make_absolute(config.au_points, path.parent_path());
+  with_paths_from(path.parent_path(), config, [&] { parse_config(read_file(path), path.string(), config); });
 }
 
 void apply_setting(std::string_view setting, TrainingConfig& config) {
@@ -355,7 +530,7 @@ void apply_setting(std::string_view setting, TrainingConfig& config) {
   toml::table table;
   if (type == "text" && !text.starts_with('"')) {
     table.insert("value", text);
-  } else if (type == kAuList && !text.starts_with('[')) {
+  } else if ((type == kAuList || type == kPartList) && !text.starts_with('[')) {
     toml::array values;
     for (size_t begin = 0; begin <= text.size();) {
       const size_t end = std::min(text.find(',', begin), text.size());
@@ -371,8 +546,8 @@ void apply_setting(std::string_view setting, TrainingConfig& config) {
     }
   }
   const toml::node* node = table.size() == 1 ? table.get("value") : nullptr;
-  check(node && assign(*node, key, config), "{}: {}", where, expected(key));
-  if (key.name == "au_points") make_absolute(config.au_points, std::filesystem::current_path());
+  with_paths_from(std::filesystem::current_path(), config,
+                  [&] { check(node && assign(*node, key, config), "{}: {}", where, expected(key)); });
 }
 
 std::string to_toml(const TrainingConfig& config) {

@@ -6,12 +6,14 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <map>
 #include <string>
 #include <string_view>
 #include <variant>
 #include <vector>
 
 #include "kernels/heatmap/heatmap.h"
+#include "kernels/loss/loss.h"
 #include "kernels/optimizer/optimizer.h"
 #include "model/network.h"
 
@@ -28,9 +30,19 @@ struct AugmentationConfig {
   double landmark_jitter = 0.02;  ///< fraction of the distance between the outer eye corners
 };
 
+/// Parts of the network, or tensors by the beginning of their names; see model/transfer.h.
+struct PartNames {
+  std::vector<std::string> names;
+};
+/// A number for each part.
+using PartNumbers = std::map<std::string, double>;
+/// Six numbers, for the intensities 0 to 5, for each Action Unit named; the key "all" stands for the others.
+using LevelTable = std::map<std::string, std::vector<double>>;
+
 /// One value per key, named as the key; those with a dot are in `augment` and `heatmap_*`. The defaults are the
-/// program's.
+/// program's. Those of `loss.`, `sampling.` and `transfer.` are in `loss_*`, `sampling_*` and `transfer_*`.
 struct TrainingConfig {
+  std::string head = "heatmap";
   int width = 256, depth = 4, input_size = 256;
   std::vector<std::string> aus = {"AU06", "AU10", "AU12", "AU14", "AU17"};
 
@@ -49,6 +61,13 @@ struct TrainingConfig {
 
   std::string heatmap_sigma = "intensity";
   double heatmap_cut = 6;
+  std::string loss_function = "l2";
+  double loss_huber_delta = 1;
+  std::string loss_balance = "none", sampling_balance = "none";
+  LevelTable loss_weights, sampling_weights;
+  std::string transfer_weights;  ///< absolute path; empty: none
+  PartNames transfer_freeze;
+  PartNumbers transfer_learning_rate;
   std::string au_points;  ///< absolute path of a table of points per AU; empty: the built-in one
 
   int checkpoint_every = 500, validate_every = 1;
@@ -56,13 +75,15 @@ struct TrainingConfig {
   NetworkConfig network() const;
   OptimizerKind optimizer_kind() const;
   HeatmapSpec heatmap(int points_per_map) const;
+  LossSpec loss() const;
   /// Checks what no key can tell alone: network sizes that fit together, AU names that exist and differ. Throws Error.
   void check() const;
 };
 
 /// What a key is: where its value lies, which values it takes, and how it is described.
 struct ConfigKey {
-  using Member = std::variant<int*, uint64_t*, double*, std::string*, std::vector<std::string>*>;
+  using Member = std::variant<int*, uint64_t*, double*, std::string*, std::vector<std::string>*, PartNames*,
+                              PartNumbers*, LevelTable*>;
 
   std::string_view name;
   Member (*member)(TrainingConfig&);
@@ -77,15 +98,15 @@ struct ConfigKey {
 const std::vector<ConfigKey>& config_keys();
 
 /// Reads TOML into `config`; keys that are not there keep their values. Tables are flattened: `[augment] rotation = 10`
-/// is `augment.rotation = 10`. A relative `au_points` counts from the file's folder. Throws Error naming file, line and
-/// key if the file is not TOML, a key is unknown (the error has the nearest), or a value has the wrong type or is out
-/// of range.
+/// is `augment.rotation = 10`. A relative path (`au_points`, `transfer.weights`) counts from the file's folder. Throws
+/// Error naming file, line and key if the file is not TOML, a key is unknown (the error has the nearest), or a value
+/// has the wrong type or is out of range.
 void read_config(const std::filesystem::path& path, TrainingConfig& config);
 /// The same from text; errors name `source`.
 void parse_config(std::string_view toml, const std::string& source, TrainingConfig& config);
 
-/// Applies `key=value` as given after --set. Texts need no quotes; lists are `A,B` or `["A", "B"]`. A relative
-/// `au_points` counts from the working directory. Throws Error as read_config does.
+/// Applies `key=value` as given after --set. Texts need no quotes; lists are `A,B` or `["A", "B"]`, tables as in TOML,
+/// `{A = 1}`. A relative path counts from the working directory. Throws Error as read_config does.
 void apply_setting(std::string_view setting, TrainingConfig& config);
 
 /// All keys as TOML that parse_config reads back to the same values, each with its description as a comment.

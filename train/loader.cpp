@@ -16,6 +16,9 @@ uint64_t order_stream(int64_t epoch) { return uint64_t{1} << 56 | static_cast<ui
 uint64_t augmentation_stream(int64_t epoch, int row) {
   return uint64_t{2} << 56 | static_cast<uint64_t>(epoch) << 32 | static_cast<uint32_t>(row);
 }
+uint64_t augmentation_stream_at(int64_t epoch, int64_t place) {  // where a row may come several times
+  return uint64_t{4} << 56 | static_cast<uint64_t>(epoch) << 32 | static_cast<uint32_t>(place);
+}
 
 }  // namespace
 
@@ -46,6 +49,13 @@ Loader::Loader(const Manifest& manifest, LoaderOptions options) : manifest_(mani
   check(!options_.augmentation || row_count() >= options_.batch,
         "{}: has {} usable rows, too few for a batch of {}; use a smaller `batch`", manifest_.path.string(),
         row_count(), options_.batch);
+  if (!options_.row_weights.empty()) {
+    check(options_.row_weights.size() == manifest_.rows.size(), "loader: {} weights for {} rows",
+          options_.row_weights.size(), manifest_.rows.size());
+    double sum = 0;
+    for (const int row : rows_) cumulative_weights_.push_back(sum += options_.row_weights[static_cast<size_t>(row)]);
+    check(sum > 0, "{}: all rows that could be drawn have a weight of 0", manifest_.path.string());
+  }
   // One in the caller's hands, one for each worker, one ready.
   slots_.resize(static_cast<size_t>(options_.workers) + 2);
 }
@@ -117,11 +127,21 @@ void Loader::work() {
 }
 
 std::vector<int> Loader::order(int64_t epoch) const {
+  if (!options_.augmentation) return rows_;
+  Random random(options_.seed, order_stream(epoch));
   std::vector<int> order = rows_;
-  if (options_.augmentation) {
-    Random random(options_.seed, order_stream(epoch));
-    shuffle(order, random);
+  if (!cumulative_weights_.empty()) {
+    // Systematic sampling: points at equal distances on the line of all weights, so that each row comes as often as its
+    // weight says, rounded up or down.
+    const double first = random.uniform(), total = cumulative_weights_.back();
+    size_t row = 0;
+    for (size_t i = 0; i < order.size(); ++i) {
+      const double point = (static_cast<double>(i) + first) / static_cast<double>(order.size()) * total;
+      while (row + 1 < rows_.size() && cumulative_weights_[row] <= point) ++row;
+      order[i] = rows_[row];
+    }
   }
+  shuffle(order, random);
   return order;
 }
 
@@ -134,14 +154,18 @@ void Loader::make_batch(int64_t number, Batch& batch) {
   batch.points.clear();
   batch.rows.clear();
   const std::vector<int> rows = order(epoch);
-  for (int64_t i = first; i < last; ++i) append(rows[static_cast<size_t>(i)], epoch, batch);
+  for (int64_t i = first; i < last; ++i) {
+    const int row = rows[static_cast<size_t>(i)];
+    append(row, cumulative_weights_.empty() ? augmentation_stream(epoch, row) : augmentation_stream_at(epoch, i),
+           batch);
+  }
 }
 
-void Loader::append(int row_index, int64_t epoch, Batch& batch) {
+void Loader::append(int row_index, uint64_t augmentation_stream, Batch& batch) {
   const ManifestRow& row = manifest_.rows[static_cast<size_t>(row_index)];
   Augmentation augmentation;
   if (options_.augmentation) {
-    Random random(options_.seed, augmentation_stream(epoch, row_index));
+    Random random(options_.seed, augmentation_stream);
     augmentation = draw_augmentation(*options_.augmentation, random);
   }
   PlacedFace face;

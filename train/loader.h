@@ -1,8 +1,9 @@
 // The loader: manifest rows -> batches as the training step and the evaluation take them, made ahead by worker threads.
 //
 // Everything random is a function of (seed, epoch, row): the order by one stream of random numbers an epoch, each
-// picture's augmentation by one stream a picture. So a batch is known by its number alone; neither the number of
-// workers nor a restart changes it, and a checkpoint stores that number.
+// picture's augmentation by one stream a picture. (Where rows have weights, a row may come several times in an epoch,
+// and its place in it stands for the row.) So a batch is known by its number alone; neither the number of workers nor a
+// restart changes it, and a checkpoint stores that number.
 #pragma once
 
 #include <condition_variable>
@@ -40,6 +41,9 @@ struct LoaderOptions {
   int workers = 2;
   size_t cache_bytes = 0;  ///< decoded pictures kept in memory
   uint64_t seed = 1;
+  /// How often each of the manifest's rows is drawn in training, in proportion: a row of twice the weight comes twice
+  /// as often, rounded up or down. Empty: each once an epoch.
+  std::vector<double> row_weights;
   /// Training: rows in random order, augmented; rows in which none of `aus` is coded are left out, and so are the rows
   /// that do not fill a batch (others each epoch). Nothing: evaluation, that is all rows in order as they are.
   std::optional<AugmentationConfig> augmentation;
@@ -82,7 +86,7 @@ class Loader {
   };
 
   std::vector<int> order(int64_t epoch) const;
-  void append(int row, int64_t epoch, Batch& batch);
+  void append(int row, uint64_t augmentation_stream, Batch& batch);
   std::shared_ptr<const Image> picture(const ManifestRow& row);
   void stop();
   void work();
@@ -90,9 +94,10 @@ class Loader {
 
   const Manifest& manifest_;
   LoaderOptions options_;
-  std::vector<int> columns_;               // of options_.aus in Manifest::aus
-  std::vector<AuDefinition> definitions_;  // of options_.aus
-  std::vector<int> rows_;                  // that take part
+  std::vector<int> columns_;                // of options_.aus in Manifest::aus
+  std::vector<AuDefinition> definitions_;   // of options_.aus
+  std::vector<int> rows_;                   // that take part
+  std::vector<double> cumulative_weights_;  // of rows_ up to each; empty: no weights
   int points_per_map_ = 0;
 
   std::mutex cache_mutex_;

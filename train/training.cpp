@@ -1,6 +1,7 @@
 #include "train/training.h"
 
 #include <fmt/ostream.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <bit>
@@ -13,6 +14,8 @@
 #include "engine/file.h"
 #include "model/inference_network.h"
 #include "model/training_network.h"
+#include "model/transfer.h"
+#include "train/balance.h"
 #include "train/checkpoint.h"
 #include "train/curve.h"
 #include "train/evaluation.h"
@@ -142,6 +145,8 @@ class Session {
  private:
   LoaderOptions loading(const AuTable& table) const;
   void check_data_unchanged(const RunPosition& before) const;
+  Weights starting_weights();
+  TrainingNetworkOptions network_options();
   void prepare_next();
   void step();
   void finish_epoch();
@@ -193,6 +198,7 @@ Session::Session(const TrainingOptions& options, RunFolder& folder, Start start,
   LoaderOptions training = loading(table);
   training.cache_bytes = static_cast<size_t>(config_.cache_mb) << 20;
   training.augmentation = config_.augment;
+  training.row_weights = row_weights(config_, train_data_);
   loader_ = std::make_unique<Loader>(train_data_, training);
   if (options.validation) {
     validation_data_ = read_manifest(*options.validation);
@@ -213,15 +219,8 @@ Session::Session(const TrainingOptions& options, RunFolder& folder, Start start,
     progress_.say(fmt::format("the run so far was made on: {}; on: {} it may go on with other last bits",
                               start.checkpoint->device, device_->description()));
   }
-  const Weights initial = start.checkpoint ? start.checkpoint->state.weights
-                                           : initial_weights(config_.network(), config_.aus, config_.seed);
-  TrainingNetworkOptions network;
-  network.network = config_.network();
-  network.batch = config_.batch;
-  network.heatmap = config_.heatmap(loader_->points_per_map());
-  network.optimizer = config_.optimizer_kind();
-  network.max_pixel_bytes = loader_->max_pixel_bytes();
-  network_ = std::make_unique<TrainingNetwork>(*device_, network, initial);
+  const Weights initial = start.checkpoint ? start.checkpoint->state.weights : starting_weights();
+  network_ = std::make_unique<TrainingNetwork>(*device_, network_options(), initial);
   if (validation_loader_) {
     validation_network_ =
         std::make_unique<InferenceNetwork>(*device_, initial, config_.batch, validation_loader_->max_pixel_bytes());
@@ -239,6 +238,38 @@ Session::Session(const TrainingOptions& options, RunFolder& folder, Start start,
   progress_.say(fmt::format("{} pictures, {} steps an epoch, {} epochs; {}{}", loader_->row_count(), per_epoch_,
                             config_.epochs, device_->description(),
                             position_.step > 0 ? fmt::format("; going on after step {}", position_.step) : ""));
+}
+
+Weights Session::starting_weights() {
+  Weights fresh = initial_weights(config_.network(), config_.aus, config_.seed);
+  if (config_.transfer_weights.empty()) return fresh;
+  const std::filesystem::path path = config_.transfer_weights;
+  TransferReport report;
+  fresh = transferred(std::move(fresh), read_tensor_file(path), path.string(), report);
+  const auto list = [](const std::vector<std::string>& names) {
+    return names.empty() ? "none" : fmt::format("{}", fmt::join(names, ", "));
+  };
+  progress_.say(fmt::format("{}: {} tensors taken; begun anew: {}; left out: {}", path.string(), report.taken,
+                            list(report.anew), list(report.left_out)));
+  return fresh;
+}
+
+TrainingNetworkOptions Session::network_options() {
+  TrainingNetworkOptions options;
+  options.network = config_.network();
+  options.batch = config_.batch;
+  options.heatmap = config_.heatmap(loader_->points_per_map());
+  options.optimizer = config_.optimizer_kind();
+  options.max_pixel_bytes = loader_->max_pixel_bytes();
+  options.loss = config_.loss();
+  const LevelCounts counts = count_levels(train_data_, train_data_.columns_of(config_.aus));
+  options.loss_weights = loss_weights(config_, counts);
+  if (!options.loss_weights.empty())
+    progress_.say("weights of the loss (and pictures) by intensity:\n" +
+                  to_text(config_.aus, counts, options.loss_weights));
+  options.rate_factors =
+      rate_factors(ParameterTable(options.network), config_.transfer_freeze.names, config_.transfer_learning_rate);
+  return options;
 }
 
 void Session::check_data_unchanged(const RunPosition& before) const {

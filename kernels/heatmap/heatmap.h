@@ -4,8 +4,12 @@
 // For AU k of picture n with intensity I > 0, points (x_i, y_i) in map pixels and pixel (u, v), with
 // d_i^2 = (u - x_i)^2 + (v - y_i)^2 and s the standard deviation:
 //
-//   target[n,v,u,k] = max over its points i with d_i <= cut * I * scale of  I * exp(-d_i^2 / (2 s^2))
-//   s = scale * ( I  (sigma_rule intensity) | 0.25 * (6 I + 1)  (fan) | sigma  (fixed) )
+//   target[n,v,u,k] = max over its points i with d_i <= limit of  I * exp(-d_i^2 / (2 s^2))
+//
+//   sigma_rule     s                           limit
+//   intensity      scale * I                   scale * cut * I
+//   fan            scale * 0.25 * (6 I + 1)    scale * cut * I
+//   fixed          scale * sigma               scale * cut * sigma    (only the height follows the intensity)
 //
 // and 0 where no point is that near. I <= 0 gives an empty map. Lengths are in pixels of the paper's 64x64 map; `scale`
 // makes them those of another size.
@@ -20,7 +24,7 @@ enum class SigmaRule { intensity, fan, fixed };
 struct HeatmapSpec {
   SigmaRule sigma_rule = SigmaRule::intensity;
   float sigma = 2.0f;      ///< pixels of a 64x64 map, for SigmaRule::fixed
-  float cut = 6.0f;        ///< the Gaussian ends at a distance of cut * I pixels of a 64x64 map
+  float cut = 6.0f;        ///< the Gaussian ends at a distance of cut * I (fixed: cut * sigma) pixels of a 64x64 map
   float scale = 1.0f;      ///< the maps' size divided by 64
   int points_per_map = 2;  ///< most points an AU has
   void check() const;
@@ -29,6 +33,10 @@ struct HeatmapSpec {
     return scale * (sigma_rule == SigmaRule::intensity ? intensity
                     : sigma_rule == SigmaRule::fan     ? 0.25f * (6 * intensity + 1)
                                                        : sigma);
+  }
+  /// Where the Gaussian ends, in map pixels.
+  double limit(float intensity) const {
+    return double{cut} * (sigma_rule == SigmaRule::fixed ? sigma : intensity) * scale;
   }
 };
 

@@ -13,7 +13,7 @@ void heatmap_row(const HeatmapSpec& spec, float intensity, const float* points, 
   std::fill_n(target, count, 0.0f);
   if (!(intensity > 0)) return;
   const double deviation = spec.deviation(intensity), exponent = -0.5 / (deviation * deviation);
-  const double limit = double{spec.cut} * intensity * spec.scale, limit_square = limit * limit;
+  const double limit = spec.limit(intensity), limit_square = limit * limit;
   for (int i = 0; i < spec.points_per_map; ++i) {
     const double x = points[2 * i], dy = v - double{points[2 * i + 1]}, dy_square = dy * dy;
     if (!(dy_square <= limit_square)) continue;  // also where y is NaN

@@ -9,7 +9,7 @@ inline namespace SANDGLASS_TARGET {
 
 /// What a kernel needs of a HeatmapSpec. Standard deviation and cut are linear in the intensity, in map pixels.
 struct GaussianSizes {
-  double deviation = 0, deviation_per_intensity = 0, cut_per_intensity = 0;
+  double deviation = 0, deviation_per_intensity = 0, cut = 0, cut_per_intensity = 0;
   int points_per_map = 0;
 };
 
@@ -18,8 +18,12 @@ inline GaussianSizes gaussian_sizes(const HeatmapSpec& spec) {
   GaussianSizes sizes;
   if (spec.sigma_rule == SigmaRule::intensity) sizes.deviation_per_intensity = scale;
   if (spec.sigma_rule == SigmaRule::fan) sizes.deviation_per_intensity = 1.5 * scale, sizes.deviation = 0.25 * scale;
-  if (spec.sigma_rule == SigmaRule::fixed) sizes.deviation = scale * spec.sigma;
-  sizes.cut_per_intensity = scale * spec.cut;
+  if (spec.sigma_rule == SigmaRule::fixed) {
+    sizes.deviation = scale * spec.sigma;
+    sizes.cut = scale * spec.cut * spec.sigma;
+  } else {
+    sizes.cut_per_intensity = scale * spec.cut;
+  }
   sizes.points_per_map = spec.points_per_map;
   return sizes;
 }
@@ -36,7 +40,7 @@ struct Gaussians {
 __device__ __forceinline__ Gaussians gaussians(const GaussianSizes& sizes, const HeatmapLabels& labels, int64_t map) {
   const float intensity = labels.intensities[map];
   const double deviation = sizes.deviation + sizes.deviation_per_intensity * intensity;
-  const double limit = sizes.cut_per_intensity * intensity;
+  const double limit = sizes.cut + sizes.cut_per_intensity * intensity;
   return {labels.points + map * sizes.points_per_map * 2, intensity > 0 ? sizes.points_per_map : 0, intensity,
           -0.5 / (deviation * deviation), limit * limit};
 }

@@ -10,7 +10,7 @@ double heatmap_value(const HeatmapSpec& spec, double intensity, const float* poi
   const double deviation = spec.scale * (spec.sigma_rule == SigmaRule::intensity ? intensity
                                          : spec.sigma_rule == SigmaRule::fan     ? 0.25 * (6 * intensity + 1)
                                                                                  : spec.sigma);
-  const double limit = double{spec.cut} * intensity * spec.scale;
+  const double limit = double{spec.cut} * spec.scale * (spec.sigma_rule == SigmaRule::fixed ? spec.sigma : intensity);
   double value = 0;
   for (int i = 0; i < spec.points_per_map; ++i) {
     const double dx = u - double{points[2 * i]}, dy = v - double{points[2 * i + 1]};

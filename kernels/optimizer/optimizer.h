@@ -7,6 +7,9 @@
 //   p = p - rate * (m / (1 - beta1^t)) / (sqrt(v / (1 - beta2^t)) + eps)
 // In both g is first multiplied by min(1, clip / (norm + 1e-6)) if clip > 0 (PyTorch's clip_grad_norm_), and nothing at
 // all is changed where the gradient has an element that is not finite.
+//
+// `factors`, if given, has a number for each group of kParameterGroup parameters, which multiplies their rate. Where it
+// is 0 the group is frozen: its parameters, moments and copies keep their bits, and its gradients count for nothing.
 #pragma once
 
 #include "engine/bfloat16.h"
@@ -14,10 +17,15 @@
 
 namespace sandglass {
 
+constexpr size_t kParameterGroup = 16;
+/// Elements of `factors` for `count` parameters.
+constexpr size_t parameter_groups(size_t count) { return (count + kParameterGroup - 1) / kParameterGroup; }
+
 struct GradientNormArguments {
   const float* gradients = nullptr;  ///< [count]
   float* norm = nullptr;             ///< [2]: Euclidean norm of all elements; 1 if one is not finite, else 0
   void* workspace = nullptr;
+  const float* factors = nullptr;  ///< [parameter_groups(count)], from 0; null: all 1
 };
 
 struct GradientNorm {
@@ -50,7 +58,8 @@ struct OptimizerArguments {
   float* second_moment = nullptr;    ///< [count], v
   const float* norm = nullptr;       ///< [2], from GradientNorm
   const OptimizerRates* rates = nullptr;
-  bfloat16* copies = nullptr;  ///< [decayed], the updated parameters rounded to bfloat16; null: none
+  bfloat16* copies = nullptr;      ///< [decayed], the updated parameters rounded to bfloat16; null: none
+  const float* factors = nullptr;  ///< [parameter_groups(count)], from 0; null: all 1
 };
 
 struct Optimizer {
@@ -65,10 +74,10 @@ struct Optimizer {
   std::string text() const;
 };
 
-/// float64 loops; `step` as in OptimizerRates. For tests only.
+/// float64 loops; `step` as in OptimizerRates; factors may be null. For tests only.
 namespace reference {
-void optimizer(const Optimizer& spec, const OptimizerRates& rates, double norm, double* parameters,
-               const double* gradients, double* first_moment, double* second_moment);
+void optimizer(const Optimizer& spec, const OptimizerRates& rates, const float* factors, double norm,
+               double* parameters, const double* gradients, double* first_moment, double* second_moment);
 }  // namespace reference
 
 }  // namespace sandglass

@@ -13,6 +13,21 @@ constexpr size_t kChunk = 1 << 14;  // parameters: short enough to share evenly,
 
 size_t chunk_count(size_t count) { return (count + kChunk - 1) / kChunk; }
 
+// Calls body(begin, end, factor) for runs of parameters begin to end with the same factor, but not for frozen ones.
+// `begin` is a multiple of kParameterGroup.
+template <typename Body>
+void for_each_run(const float* factors, size_t begin, size_t end, const Body& body) {
+  if (!factors) return body(begin, end, 1.0f);
+  while (begin < end) {
+    const float factor = factors[begin / kParameterGroup];
+    size_t run_end = begin;
+    while (run_end < end && factors[run_end / kParameterGroup] == factor) run_end += kParameterGroup;
+    run_end = std::min(run_end, end);
+    if (factor != 0) body(begin, run_end, factor);
+    begin = run_end;
+  }
+}
+
 class GradientNormCpu final : public Operation<GradientNormArguments> {
  public:
   explicit GradientNormCpu(const GradientNorm& spec) : count_(spec.count) {}
@@ -24,10 +39,14 @@ class GradientNormCpu final : public Operation<GradientNormArguments> {
 #pragma omp parallel for
     for (size_t chunk = 0; chunk < chunk_count(count_); ++chunk) {
       const size_t end = std::min((chunk + 1) * kChunk, count_);
-      double sum = 0;
+      double chunk_sum = 0;
+      for_each_run(arguments.factors, chunk * kChunk, end, [&](size_t run_begin, size_t run_end, float) {
+        double sum = 0;
 #pragma omp simd reduction(+ : sum)
-      for (size_t i = chunk * kChunk; i < end; ++i) sum += double{gradients[i]} * gradients[i];
-      sums[chunk] = sum;
+        for (size_t i = run_begin; i < run_end; ++i) sum += double{gradients[i]} * gradients[i];
+        chunk_sum += sum;
+      });
+      sums[chunk] = chunk_sum;
     }
     double sum = 0;
     for (size_t chunk = 0; chunk < chunk_count(count_); ++chunk) sum += sums[chunk];
@@ -45,11 +64,11 @@ float clip_factor(const OptimizerRates& rates, float norm) {
   return rates.clip > 0 ? std::min(1.0f, rates.clip / (norm + 1e-6f)) : 1.0f;
 }
 
-// Parameters begin to end, all with the same weight decay.
-void rmsprop(const OptimizerArguments& arguments, float decay, size_t begin, size_t end) {
+// Parameters begin to end, all with the same factor of the rate and the same weight decay.
+void rmsprop(const OptimizerArguments& arguments, float rate_factor, float decay, size_t begin, size_t end) {
   const OptimizerRates& rates = *arguments.rates;
-  const float factor = clip_factor(rates, arguments.norm[0]), rate = rates.rate, epsilon = rates.epsilon;
-  const float keep = rates.alpha, take = static_cast<float>(1 - double{rates.alpha});
+  const float factor = clip_factor(rates, arguments.norm[0]), rate = rate_factor * rates.rate;
+  const float epsilon = rates.epsilon, keep = rates.alpha, take = static_cast<float>(1 - double{rates.alpha});
   float* parameters = arguments.parameters;
   float* second_moment = arguments.second_moment;
   const float* gradients = arguments.gradients;
@@ -62,14 +81,14 @@ void rmsprop(const OptimizerArguments& arguments, float decay, size_t begin, siz
   }
 }
 
-void adamw(const OptimizerArguments& arguments, float decay, size_t begin, size_t end) {
+void adamw(const OptimizerArguments& arguments, float rate_factor, float decay, size_t begin, size_t end) {
   const OptimizerRates& rates = *arguments.rates;
   const float factor = clip_factor(rates, arguments.norm[0]), epsilon = rates.epsilon;
-  const double beta1 = rates.beta1, beta2 = rates.beta2;
+  const double beta1 = rates.beta1, beta2 = rates.beta2, full_rate = double{rate_factor} * rates.rate;
   const float keep1 = rates.beta1, take1 = static_cast<float>(1 - beta1);
   const float keep2 = rates.beta2, take2 = static_cast<float>(1 - beta2);
-  const float shrink = static_cast<float>(1 - double{rates.rate} * decay);
-  const float rate = static_cast<float>(rates.rate / (1 - std::pow(beta1, rates.step)));
+  const float shrink = static_cast<float>(1 - full_rate * decay);
+  const float rate = static_cast<float>(full_rate / (1 - std::pow(beta1, rates.step)));
   const float root_factor = static_cast<float>(1 / std::sqrt(1 - std::pow(beta2, rates.step)));
   float* parameters = arguments.parameters;
   float* first_moment = arguments.first_moment;
@@ -92,11 +111,13 @@ void optimizer_cpu(const Optimizer& spec, const OptimizerArguments& arguments, S
 #pragma omp parallel for
   for (size_t chunk = 0; chunk < chunk_count(spec.count); ++chunk) {
     const size_t begin = chunk * kChunk, end = std::min(begin + kChunk, spec.count);
-    const size_t decayed = std::clamp(spec.decayed, begin, end);
-    update(arguments, arguments.rates->decay, begin, decayed);
-    update(arguments, 0, decayed, end);
-    if (arguments.copies)
-      for (size_t i = begin; i < decayed; ++i) arguments.copies[i] = bfloat16(arguments.parameters[i]);
+    for_each_run(arguments.factors, begin, end, [&](size_t run_begin, size_t run_end, float factor) {
+      const size_t decayed = std::clamp(spec.decayed, run_begin, run_end);
+      update(arguments, factor, arguments.rates->decay, run_begin, decayed);
+      update(arguments, factor, 0, decayed, run_end);
+      if (arguments.copies)
+        for (size_t i = run_begin; i < decayed; ++i) arguments.copies[i] = bfloat16(arguments.parameters[i]);
+    });
   }
 }
 

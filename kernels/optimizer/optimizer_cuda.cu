@@ -24,11 +24,19 @@ unsigned block_count(size_t count) {
       std::clamp<int64_t>((static_cast<int64_t>(count) + kPerBlock - 1) / kPerBlock, 1, kMostBlocks));
 }
 
-// partial[block] = sum of the squares of its share of gradients [count]
-__global__ void __launch_bounds__(kThreads) sum_of_squares(const float* gradients, int64_t count, double* partial) {
+// The factor of parameter i's rate.
+__device__ __forceinline__ float factor_at(const float* factors, int64_t i) {
+  return factors[i / static_cast<int64_t>(kParameterGroup)];
+}
+
+// partial[block] = sum of the squares of its share of gradients [count], without frozen ones
+__global__ void __launch_bounds__(kThreads)
+    sum_of_squares(const float* gradients, const float* factors, int64_t count, double* partial) {
+  static_assert(kParameterGroup % kWidth == 0, "a vector belongs to one group");
   double sum = 0;
   const int64_t step = int64_t{gridDim.x} * kThreads * kWidth;
   for (int64_t i = (int64_t{blockIdx.x} * kThreads + threadIdx.x) * kWidth; i < count; i += step) {
+    if (factors && factor_at(factors, i) == 0) continue;
     if (i + kWidth <= count) {
       const auto g = load<kWidth>(gradients + i);
 #pragma unroll
@@ -62,7 +70,8 @@ class GradientNormCuda final : public GradientNorm::Operation {
     check_aligned(GradientNorm::kName, kWidth, {a.gradients});
     auto* const partial = static_cast<double*>(a.workspace);
     const unsigned blocks = block_count(count_);
-    launch(KERNEL(sum_of_squares), blocks, kThreads, 0, stream, a.gradients, static_cast<int64_t>(count_), partial);
+    launch(KERNEL(sum_of_squares), blocks, kThreads, 0, stream, a.gradients, a.factors, static_cast<int64_t>(count_),
+           partial);
     launch(KERNEL(gradient_norm), 1, kThreads, 0, stream, partial, static_cast<int>(blocks), a.norm);
   }
 
@@ -101,6 +110,14 @@ __device__ StepFactors step_factors(bool adamw, const OptimizerRates& rates, flo
   return f;
 }
 
+// The same for a group of parameters with its own factor of the rate.
+template <bool kAdamW>
+__device__ __forceinline__ StepFactors slowed(StepFactors f, float rate_factor) {
+  f.rate *= rate_factor;
+  if constexpr (kAdamW) f.decay = 1 - rate_factor * (1 - f.decay);
+  return f;
+}
+
 // One parameter; `m` is unused by RMSprop.
 template <bool kAdamW>
 __device__ __forceinline__ void update(const StepFactors& f, bool decayed, float gradient, float& p, float& m,
@@ -118,17 +135,23 @@ __device__ __forceinline__ void update(const StepFactors& f, bool decayed, float
 }
 
 // All of parameters, first_moment (AdamW), second_moment [count] in place, from gradients [count] and norm [2]; the
-// first `decayed` have weight decay, and are rounded into copies [decayed] unless that is null. 4 blocks a
-// multiprocessor: left alone, ptxas aims at more and spills for it.
-template <bool kAdamW>
+// first `decayed` have weight decay, and are rounded into copies [decayed] unless that is null. kFactors: each group
+// has its factor. 4 blocks a multiprocessor: left alone, ptxas aims at more and spills for it.
+template <bool kAdamW, bool kFactors>
 __global__ void __launch_bounds__(kThreads, 4) optimizer_step(int64_t count, int64_t decayed, OptimizerArguments a) {
   if (a.norm[1] != 0) return;
   SIMT_SHARED(StepFactors, shared_factors, [1]);
   if (threadIdx.x == 0) shared_factors[0] = step_factors(kAdamW, *a.rates, a.norm[0]);
   __syncthreads();
-  const StepFactors f = shared_factors[0];
+  const StepFactors full = shared_factors[0];
   const int64_t step = int64_t{gridDim.x} * kThreads * kWidth;
   for (int64_t i = (int64_t{blockIdx.x} * kThreads + threadIdx.x) * kWidth; i < count; i += step) {
+    StepFactors f = full;
+    if constexpr (kFactors) {
+      const float rate_factor = factor_at(a.factors, i);
+      if (rate_factor == 0) continue;
+      f = slowed<kAdamW>(f, rate_factor);
+    }
     if (i + kWidth <= count) {
       const auto g = load<kWidth>(a.gradients + i);
       Channels<kWidth> p = load<kWidth>(a.parameters + i), m = {}, v = load<kWidth>(a.second_moment + i);
@@ -161,8 +184,14 @@ void optimizer(const Optimizer& spec, const OptimizerArguments& a, Stream stream
   check_aligned(Optimizer::kName, kWidth,
                 {a.parameters, a.gradients, adamw ? a.first_moment : nullptr, a.second_moment});
   check_aligned(Optimizer::kName, kWidth, {a.copies}, DataType::bfloat16);
-  launch(adamw ? KERNEL(optimizer_step<true>) : KERNEL(optimizer_step<false>), block_count(spec.count), kThreads, 0,
-         stream, static_cast<int64_t>(spec.count), static_cast<int64_t>(spec.decayed), a);
+  const auto start = [&](const auto& kernel) {
+    launch(kernel, block_count(spec.count), kThreads, 0, stream, static_cast<int64_t>(spec.count),
+           static_cast<int64_t>(spec.decayed), a);
+  };
+  if (a.factors)
+    start(adamw ? KERNEL(optimizer_step<true, true>) : KERNEL(optimizer_step<false, true>));
+  else
+    start(adamw ? KERNEL(optimizer_step<true, false>) : KERNEL(optimizer_step<false, false>));
 }
 
 }  // namespace

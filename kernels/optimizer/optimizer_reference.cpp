@@ -5,13 +5,14 @@
 
 namespace sandglass::reference {
 
-void optimizer(const Optimizer& spec, const OptimizerRates& rates, double norm, double* parameters,
-               const double* gradients, double* first_moment, double* second_moment) {
+void optimizer(const Optimizer& spec, const OptimizerRates& rates, const float* factors, double norm,
+               double* parameters, const double* gradients, double* first_moment, double* second_moment) {
   if (!std::isfinite(norm)) return;
-  const double rate = rates.rate, epsilon = rates.epsilon, alpha = rates.alpha, beta1 = rates.beta1,
-               beta2 = rates.beta2;
+  const double epsilon = rates.epsilon, alpha = rates.alpha, beta1 = rates.beta1, beta2 = rates.beta2;
   const double factor = rates.clip > 0 ? std::min(1.0, rates.clip / (norm + 1e-6)) : 1.0;
   for (size_t i = 0; i < spec.count; ++i) {
+    const double rate_factor = factors ? factors[i / kParameterGroup] : 1, rate = rate_factor * rates.rate;
+    if (rate_factor == 0) continue;
     const double decay = i < spec.decayed ? rates.decay : 0;
     double& p = parameters[i];
     double& v = second_moment[i];

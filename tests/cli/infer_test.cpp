@@ -81,6 +81,30 @@ TEST_F(ProgramTest, InferGoesOnAfterABadInput) {
   EXPECT_TRUE(unfinished_files().empty());
 }
 
+TEST_F(ProgramTest, InferWithoutHeatmapsStatesIntensitiesAlone) {
+  write_face("face.png");
+  Weights weights = small_weights();
+  weights.config.head = Head::regression;
+  write_weights(folder / "net.safetensors", weights);
+  const std::vector<std::string> infer{"infer", "--weights", path("net.safetensors"), "--registered", path("face.png")};
+  for (const std::string flag : {"--overlay", "--heatmaps"}) {
+    std::vector<std::string> wrong = infer;
+    wrong.insert(wrong.end(), {flag, path("maps")});
+    const Finished refused = run(wrong);
+    EXPECT_EQ(refused.code, 1);
+    EXPECT_THAT(refused.err, OneErrorLineWith("states intensities and has no heatmaps; leave out " + flag));
+  }
+  std::vector<std::string> good = infer;
+  good.insert(good.end(), {"--csv", path("out.csv")});
+  const Finished finished = run(good);
+  ASSERT_EQ(finished.code, 0) << finished.err;
+  EXPECT_THAT(finished.out, HasSubstr("AU06 "));
+  const std::vector<std::string> fields = fields_of(lines_of(content_of(folder / "out.csv"))[1]);
+  EXPECT_EQ(fields.size(), 10u);
+  EXPECT_EQ(fields[6], "");
+  EXPECT_THAT(run({"info", path("net.safetensors")}).out, HasSubstr("intensities: AU06, AU12"));
+}
+
 TEST_F(ProgramTest, InferGivesTheSameAloneAndInABatch) {
   const std::string weights = write_small_weights();
   std::vector<std::string> faces;

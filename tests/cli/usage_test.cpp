@@ -5,7 +5,7 @@ namespace {
 
 using testing::HasSubstr;
 
-const std::vector<std::string> kCommands{"info", "synth", "train", "eval", "infer", "convert", "bench"};
+const std::vector<std::string> kCommands{"info", "synth", "train", "eval", "infer", "convert", "bench", "experiment"};
 
 TEST_F(ProgramTest, WrongUsageIsOneLineAndCode2) {
   struct Case {
@@ -38,6 +38,7 @@ TEST_F(ProgramTest, WrongUsageIsOneLineAndCode2) {
       {{"synth"}, "--out is required"},
       {{"synth", "--out", "x", "--size", "10"}, "--size"},
       {{"synth", "--out", "x", "--seed", "-1"}, "--seed"},
+      {{"experiment"}, "FILE.toml is required"},
       {{"bench"}, "--mode is required"},
       {{"bench", "--mode", "sleep"}, "--mode: sleep not in"},
       {{"bench", "--mode", "infer", "--iterations", "0"}, "--iterations"},

@@ -4,6 +4,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "engine/file.h"
 #include "engine/safetensors.h"
 #include "tests/infer/temporary_folder.h"
 
@@ -53,6 +54,26 @@ template <typename Writer>
 void write_all(Writer& writer) {
   for (const PicturePrediction& prediction : predictions()) writer.add(prediction);
   writer.commit();
+}
+
+// Of a network that states intensities there is nothing but those.
+TEST(ResultWriters, LeavePlacesEmptyThatThereAreNot) {
+  const TemporaryFolder folder;
+  PicturePrediction prediction = predictions()[3];
+  for (AuPrediction& au : prediction.faces[0].aus) au.has_place = false;
+  CsvWriter csv(folder / "out.csv", kAus);
+  csv.add(prediction);
+  csv.commit();
+  EXPECT_EQ(read_file(folder / "out.csv"),
+            "input,face,confidence,success,AU06_r,AU12_r,AU06_x,AU06_y,AU12_x,AU12_y\n"
+            "last.png,0,0.750,1,2.000,3.000,,,,\n");
+  JsonWriter writer(folder / "out.json", kAus, "program", "weights");
+  writer.add(prediction);
+  writer.commit();
+  const json au = json::parse(read_file(folder / "out.json"))["inputs"][0]["faces"][0]["aus"]["AU12"];
+  EXPECT_EQ(au["intensity"], 3);
+  EXPECT_TRUE(au["x"].is_null());
+  EXPECT_TRUE(au["y"].is_null());
 }
 
 TEST(CsvWriter, WritesARowPerFaceAndOnePerInputWithout) {

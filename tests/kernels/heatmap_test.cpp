@@ -130,7 +130,7 @@ TEST_P(HeatmapTest, StandardDeviationFollowsTheRule) {
 }
 
 TEST_P(HeatmapTest, CutIsInclusiveAndProportionalToIntensity) {
-  draw({.sigma_rule = SigmaRule::fixed, .sigma = 4, .cut = 2.5f}, 2, {10, 10});
+  draw({.sigma_rule = SigmaRule::intensity, .cut = 2.5f}, 2, {10, 10});
   EXPECT_GT(at(15, 10), 0);
   EXPECT_GT(at(10, 5), 0);
   EXPECT_GT(at(13, 14), 0) << "the distance is sqrt(9 + 16) = 5, the cut";
@@ -140,6 +140,16 @@ TEST_P(HeatmapTest, CutIsInclusiveAndProportionalToIntensity) {
   draw({}, 1, {10, 10});
   EXPECT_NEAR(at(16, 10), std::exp(-18.0), 1e-12);
   EXPECT_EQ(at(17, 10), 0);
+}
+
+TEST_P(HeatmapTest, OnlyTheHeightFollowsTheIntensityIfTheSizeIsFixed) {
+  const HeatmapSpec heatmap{.sigma_rule = SigmaRule::fixed, .sigma = 2, .cut = 2.5f};
+  draw(heatmap, 1, {10, 10});
+  const Values low = map_;
+  EXPECT_GT(at(15, 10), 0);
+  EXPECT_EQ(at(16, 10), 0);
+  draw(heatmap, 4, {10, 10});
+  for (size_t i = 0; i < low.size(); ++i) EXPECT_EQ(map_[i], 4 * low[i]) << "element " << i;
 }
 
 TEST_P(HeatmapTest, ScaleMultipliesEveryLengthButNotTheHeight) {

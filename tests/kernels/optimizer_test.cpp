@@ -19,7 +19,7 @@ struct State {
 // One step; `norm`: the Euclidean norm and the mark of non-finite gradients. `copies`: what the bfloat16 copies hold
 // before and after; null: none are asked for.
 void step(Device& device, const Optimizer& spec, const OptimizerRates& rates, const Values& gradients,
-          const Values& norm, State& state, Values* copies = nullptr) {
+          const Values& norm, State& state, Values* copies = nullptr, const Values* factors = nullptr) {
   OperationRun<Optimizer> run(device, spec);
   OptimizerArguments arguments;
   arguments.parameters = run.in_out(&state.parameters);
@@ -29,15 +29,17 @@ void step(Device& device, const Optimizer& spec, const OptimizerRates& rates, co
   arguments.norm = run.input(norm);
   arguments.rates = run.input_objects<OptimizerRates>({rates});
   if (copies) arguments.copies = run.in_out<bfloat16>(copies);
+  if (factors) arguments.factors = run.input(*factors);
   run.execute(arguments);
 }
 
-Values norm_of(Device& device, const Values& gradients) {
+Values norm_of(Device& device, const Values& gradients, const Values* factors = nullptr) {
   OperationRun<GradientNorm> run(device, {gradients.size()});
   Values norm;
   GradientNormArguments arguments;
   arguments.gradients = run.input(gradients);
   arguments.norm = run.output(2, &norm);
+  if (factors) arguments.factors = run.input(*factors);
   run.execute(arguments);
   return norm;
 }
@@ -107,8 +109,8 @@ TEST_P(OptimizerTest, EqualsReference) {
   const Values gradients = uniform(c.count, -0.3, 0.3, 4);
   State expected = got;
   const double norm = std::sqrt(dot(gradients, gradients));
-  reference::optimizer(spec, rates, norm, expected.parameters.data(), gradients.data(), expected.first_moment.data(),
-                       expected.second_moment.data());
+  reference::optimizer(spec, rates, nullptr, norm, expected.parameters.data(), gradients.data(),
+                       expected.first_moment.data(), expected.second_moment.data());
   if (c.kind == OptimizerKind::rmsprop) {
     expect_equal(expected.first_moment, got.first_moment, "RMSprop has no first moment");
   }
@@ -125,6 +127,50 @@ TEST_P(OptimizerTest, EqualsReference) {
   expect_equal(with_copies.second_moment, got.second_moment, "second moment beside copies");
   Values weights(got.parameters.begin(), got.parameters.begin() + static_cast<ptrdiff_t>(c.decayed));
   expect_equal(copies, rounded(weights, DataType::bfloat16), "copies");
+}
+
+// Groups with factors 0, 0.5, 1, 0, ...: what is frozen keeps its bits, even with weight decay, and counts neither for
+// the norm nor as not finite.
+TEST_P(OptimizerTest, GroupsHaveTheirFactorsOfTheRate) {
+  const OptimizerCase& c = test_case();
+  const Optimizer spec{c.kind, c.count, c.decayed};
+  OptimizerRates rates;
+  rates.rate = 0.25f;
+  rates.decay = c.decay;
+  rates.clip = c.clip;
+  rates.step = c.step;
+  std::vector<float> factors(parameter_groups(c.count));
+  for (size_t i = 0; i < factors.size(); ++i) factors[i] = 0.5f * static_cast<float>(i % 3);
+  const Values factor_values(factors.begin(), factors.end());
+  const auto frozen = [&](size_t i) { return factors[i / kParameterGroup] == 0; };
+
+  const State before{uniform(c.count, -1, 1, 1), uniform(c.count, -0.1, 0.1, 2), uniform(c.count, 0, 0.01, 3)};
+  State got = before, expected = before;
+  Values gradients = uniform(c.count, -0.3, 0.3, 4), counted = gradients;
+  gradients[0] = kNan;
+  for (size_t i = 0; i < c.count; ++i)
+    if (frozen(i)) counted[i] = 0;
+  const Values norm = norm_of(device(), gradients, &factor_values);
+  EXPECT_EQ(norm, (Values{static_cast<float>(std::sqrt(dot(counted, counted))), 0}));
+
+  reference::optimizer(spec, rates, factors.data(), norm[0], expected.parameters.data(), gradients.data(),
+                       expected.first_moment.data(), expected.second_moment.data());
+  Values copies(c.decayed, 7);
+  step(device(), spec, rates, gradients, norm, got, &copies, &factor_values);
+  expect_close(got.parameters, expected.parameters, "parameters", {1e-13, 1e-6});
+  expect_close(got.first_moment, expected.first_moment, "first moment", {1e-13, 1e-6});
+  expect_close(got.second_moment, expected.second_moment, "second moment", {1e-13, 1e-6});
+  for (size_t i = 0; i < c.count; ++i) {
+    if (frozen(i)) {
+      ASSERT_EQ(got.parameters[i], before.parameters[i]) << i;
+      ASSERT_EQ(got.first_moment[i], before.first_moment[i]) << i;
+      ASSERT_EQ(got.second_moment[i], before.second_moment[i]) << i;
+    }
+    if (i < c.decayed) {
+      const double copy = frozen(i) ? 7 : rounded({got.parameters[i]}, DataType::bfloat16)[0];
+      ASSERT_EQ(copies[i], copy) << i;
+    }
+  }
 }
 
 TEST_P(OptimizerTest, NothingChangesWhereAGradientIsNotFinite) {

@@ -14,6 +14,7 @@ namespace sandglass {
 namespace {
 
 const NetworkConfig kTiny{.width = 16, .depth = 2, .heatmaps = 3, .input_size = 64};
+const NetworkConfig kTinyRegression{.width = 12, .depth = 1, .heatmaps = 3, .input_size = 32, .head = Head::regression};
 const std::vector<std::string> kTinyAus = {"AU06", "AU12", "AU17"};
 
 std::vector<float> random_values(size_t count, uint64_t seed) {
@@ -66,6 +67,9 @@ TEST(Weights, SaveAndReloadBitEqual) {
   EXPECT_EQ(again.aus, weights.aus);
   EXPECT_EQ(again.parameters, weights.parameters);
   EXPECT_EQ(again.statistics, weights.statistics);
+  const Weights regression = initial_weights(kTinyRegression, kTinyAus, 7);
+  write_weights(path, regression);
+  EXPECT_EQ(read_weights(path).config, kTinyRegression);
   std::filesystem::remove(path);
 }
 
@@ -93,6 +97,9 @@ TEST(Weights, NamesTheFirstTensorThatDiffers) {
   broken = file;
   broken.metadata["aus"] = "AU01";
   EXPECT_NE(message(broken).find("names 1 Action Units"), std::string::npos);
+  broken = file;
+  broken.metadata["head"] = "tail";
+  EXPECT_EQ(message(broken), "w.safetensors: metadata 'head' is 'tail', expected heatmap or regression");
 }
 
 class Network : public testing::TestWithParam<DeviceKind> {
@@ -107,8 +114,9 @@ class Network : public testing::TestWithParam<DeviceKind> {
 // and ReLUs in float32 this is coarse; it shows a wrong backward pass, not a rounding error. Parity with PyTorch is
 // finer.
 TEST_P(Network, GradientsFollowFiniteDifferences) {
-  for (const NetworkConfig config : {kTiny, NetworkConfig{.width = 12, .depth = 1, .heatmaps = 1, .input_size = 40},
-                                     NetworkConfig{.width = 36, .depth = 3, .heatmaps = 12, .input_size = 64}}) {
+  for (const NetworkConfig config :
+       {kTiny, NetworkConfig{.width = 12, .depth = 1, .heatmaps = 1, .input_size = 40},
+        NetworkConfig{.width = 36, .depth = 3, .heatmaps = 12, .input_size = 64}, kTinyRegression}) {
     Weights weights = initial_weights(config, std::vector<std::string>(config.heatmaps, "AU01"), 3);
     const ParameterTable table(config);
     TrainingNetwork network(*device, {.network = config, .batch = 3}, weights);
@@ -161,6 +169,77 @@ TEST_P(Network, LearnsAndRepeatsBitForBit) {
   const std::vector<float> first = train();
   EXPECT_LT(first[29], 0.6f * first[0]);
   EXPECT_EQ(first, train());
+}
+
+struct FlatPictures {
+  std::vector<uint8_t> pixels;
+  std::vector<WarpPicture> pictures;
+};
+// Pictures of one colour each, 32 x 32.
+FlatPictures flat_pictures(const std::vector<uint8_t>& colours) {
+  FlatPictures made;
+  for (const uint8_t colour : colours) {
+    made.pictures.push_back({static_cast<int64_t>(made.pixels.size()), 32, 32});
+    made.pixels.insert(made.pixels.end(), 32 * 32 * 3, colour);
+  }
+  return made;
+}
+
+// The intensity follows the picture's brightness; what is not coded counts for nothing.
+TEST_P(Network, RegressionLearnsIntensitiesAndStatesThem) {
+  const FlatPictures faces = flat_pictures({0, 120, 240});
+  TrainingNetwork network(*device,
+                          {.network = kTinyRegression,
+                           .batch = 3,
+                           .optimizer = OptimizerKind::adamw,
+                           .max_pixel_bytes = faces.pixels.size()},
+                          initial_weights(kTinyRegression, kTinyAus, 5));
+  const std::vector<float> intensities = {0, 4, 1, 2, 4, -1, 4, 4, 1}, points(3 * 3 * 2 * 2, 8.0f);
+  const TrainingBatch batch{faces.pixels, faces.pictures, intensities, points};
+  float loss = network.step(batch, {.rate = 1e-2f}).loss;
+  EXPECT_GT(loss, 3);
+  for (int step = 2; step <= 50; ++step) loss = network.step(batch, {.rate = 1e-2f, .step = step}).loss;
+  EXPECT_LT(loss, 0.5f);
+  // What is stated in training is the map itself.
+  const std::vector<float> stated = network.heatmaps();
+  ASSERT_EQ(stated.size(), intensities.size());
+  for (size_t i = 0; i < stated.size(); ++i) {
+    if (intensities[i] < 0) continue;
+    EXPECT_NEAR(stated[i], intensities[i], 1.5) << i;
+  }
+
+  InferenceNetwork inference(*device, network.weights(), 3, faces.pixels.size());
+  inference.run(faces.pixels, faces.pictures);
+  const std::vector<float> maps = inference.heatmaps();
+  ASSERT_EQ(maps.size(), intensities.size());
+  for (int n = 0; n < 3; ++n)
+    for (int k = 0; k < 3; ++k) EXPECT_EQ(inference.peak(n, k).height, maps[n * 3 + k]);
+}
+
+// Parameters whose factor is 0 keep their bits, the others move.
+TEST_P(Network, FrozenParametersKeepTheirBits) {
+  const ParameterTable table(kTiny);
+  std::vector<float> factors(parameter_groups(table.parameter_elements()), 1.0f);
+  for (const char* name : {"conv1.weight", "conv1.bias", "m0.b1_1.bn2.weight"}) {
+    const ParameterInfo& p = table.find(name);
+    for (size_t i = 0; i < parameter_groups(p.elements); ++i) factors[p.offset / kParameterGroup + i] = 0;
+  }
+  const Weights initial = initial_weights(kTiny, kTinyAus, 5);
+  TrainingNetwork network(
+      *device, {.network = kTiny, .batch = 2, .optimizer = OptimizerKind::adamw, .rate_factors = factors}, initial);
+  const auto input = random_values(2 * 3 * 64 * 64, 1), target = random_values(2 * 3 * 16 * 16, 2);
+  for (int step = 1; step <= 2; ++step) {
+    network.run_on_tensors(input, target);
+    network.update({.rate = 2e-3f, .decay = 0.1f, .step = step});
+  }
+  const Weights after = network.weights();
+  for (const ParameterInfo& p : table.all()) {
+    if (p.is_statistic()) continue;
+    const auto begin = initial.parameters.begin() + static_cast<ptrdiff_t>(p.offset);
+    const bool same = std::equal(begin, begin + static_cast<ptrdiff_t>(p.elements),
+                                 after.parameters.begin() + static_cast<ptrdiff_t>(p.offset));
+    EXPECT_EQ(same, factors[p.offset / kParameterGroup] == 0) << p.name;
+  }
 }
 
 // The arena is full of garbage before the pass: no step may read what no step has written.

@@ -4,6 +4,7 @@
 
 #include "engine/file.h"
 #include "temporary_folder.h"
+#include "train/experiment.h"
 
 namespace sandglass {
 namespace {
@@ -55,6 +56,51 @@ TEST(Config, ReadsBackWhatItWrites) {
   EXPECT_EQ(back.seed, 123456789012345678u);
 }
 
+TEST(Config, TablesAreReadFromFilesSectionsAndSettings) {
+  TrainingConfig config = parsed(
+      "loss.weights = { AU6 = [0, 1, 2, 3, 4, 5.5], all = [1, 1, 1, 1, 1, 1] }\n"
+      "[transfer]\nfreeze = [\"stem\"]\n[transfer.learning_rate]\nhourglass = 0.5\n\"m0.b1_4\" = 2\n"
+      "[sampling.weights]\nAU12 = [1, 1, 1, 2, 2, 2]\n");
+  EXPECT_EQ(config.loss_weights.at("AU06"), (std::vector<double>{0, 1, 2, 3, 4, 5.5}));
+  EXPECT_EQ(config.loss_weights.size(), 2u);
+  EXPECT_EQ(config.transfer_freeze.names, (std::vector<std::string>{"stem"}));
+  EXPECT_EQ(config.transfer_learning_rate, (PartNumbers{{"hourglass", 0.5}, {"m0.b1_4", 2}}));
+  EXPECT_EQ(config.sampling_weights.at("AU12")[3], 2);
+  const std::string text = to_toml(config);
+  EXPECT_NE(text.find("transfer.learning_rate = { \"hourglass\" = 0.5, \"m0.b1_4\" = 2.0 }\n"), std::string::npos);
+  EXPECT_EQ(to_toml(parsed(text)), text);
+
+  apply_setting("transfer.learning_rate={head=3}", config);
+  apply_setting("transfer.freeze=stem,m0.b1_4", config);
+  apply_setting("transfer.weights=w.pth", config);
+  EXPECT_EQ(config.transfer_learning_rate, (PartNumbers{{"head", 3}}));
+  EXPECT_EQ(config.transfer_freeze.names, (std::vector<std::string>{"stem", "m0.b1_4"}));
+  EXPECT_EQ(config.transfer_weights, (std::filesystem::current_path() / "w.pth").string());
+
+  EXPECT_NE(parse_error("\nloss.weights = { AU06 = [1, 2, 3] }").find("run.toml:2: 'loss.weights' is"),
+            std::string::npos);
+  EXPECT_NE(parse_error("loss.weights = { AU06 = [1, 2, 3, 4, 5, -1] }").find("six numbers from 0 to 1000"),
+            std::string::npos);
+  EXPECT_NE(parse_error("[loss.weights]\nsmile = [1, 2, 3, 4, 5, 6]").find("six numbers"), std::string::npos);
+  EXPECT_NE(parse_error("loss.weights = 3").find("six numbers"), std::string::npos);
+  EXPECT_NE(setting_error("transfer.learning_rate={stem=fast}").find("a table of numbers"), std::string::npos);
+  EXPECT_NE(parse_error("transfer.learning_rate = { m0.b1_4 = 0.5 }").find("a table of numbers"), std::string::npos);
+  EXPECT_NE(parse_error("transfer.freeze = [3]").find("a list of names"), std::string::npos);
+  EXPECT_NE(
+      parse_error("loss = { function = \"l3\" }").find("run.toml:1: 'loss.function' is 'l3', expected one of: l2"),
+      std::string::npos);
+}
+
+TEST(Config, HeadAndLossFollowTheirKeys) {
+  EXPECT_EQ(TrainingConfig{}.network().head, Head::heatmap);
+  EXPECT_EQ(TrainingConfig{}.loss().function, LossFunction::l2);
+  const TrainingConfig config = parsed("head = \"regression\"\nloss.function = \"huber\"\nloss.huber_delta = 0.5");
+  EXPECT_EQ(config.network().head, Head::regression);
+  EXPECT_EQ(config.loss().function, LossFunction::huber);
+  EXPECT_EQ(config.loss().delta, 0.5f);
+  EXPECT_EQ(parsed("loss.function = \"adaptive_wing\"").loss().function, LossFunction::adaptive_wing);
+}
+
 TEST(Config, DefaultsAreWithinTheirOwnRanges) {
   EXPECT_EQ(to_toml(parsed(to_toml({}))), to_toml({}));
   EXPECT_NO_THROW(TrainingConfig{}.check());
@@ -100,6 +146,14 @@ TEST(Config, ChecksWhatBelongsTogether) {
             std::string::npos);
   EXPECT_NE(error_of([] { parsed("aus = []").check(); }).find("aus is empty"), std::string::npos);
   EXPECT_NE(error_of([] { parsed("input_size = 100").check(); }).find("100"), std::string::npos);
+  EXPECT_NE(error_of([] {
+              parsed("loss.weights = { AU45 = [1, 1, 1, 1, 1, 1] }").check();
+            }).find("loss.weights: 'AU45' is not one of `aus`"),
+            std::string::npos);
+  EXPECT_NE(error_of([] {
+              parsed("head = \"regression\"\nloss.function = \"adaptive_wing\"").check();
+            }).find("is for heatmaps"),
+            std::string::npos);
 }
 
 TEST(Config, RefusesPathsThatItsFilesCannotHold) {
@@ -140,6 +194,15 @@ TEST(Config, DocumentationHasTheTable) {
   EXPECT_NE(page.find(config_markdown()), std::string::npos) << "docs/training.md must contain this table:\n"
                                                              << config_markdown();
   for (const ConfigKey& key : config_keys()) EXPECT_NE(config_help().find(key.name), std::string::npos);
+}
+
+TEST(Config, ShippedExperimentsAreValid) {
+  int files = 0;
+  for (const auto& entry : std::filesystem::directory_iterator("configs/experiments")) {
+    EXPECT_NO_THROW(read_experiment(entry.path())) << entry.path();
+    ++files;
+  }
+  EXPECT_GE(files, 3);
 }
 
 TEST(Config, ShippedFilesAreValid) {

@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <cmath>
+#include <map>
 #include <set>
 
 #include "engine/file.h"
@@ -172,6 +173,55 @@ TEST(Loader, BatchesDependOnTheirNumberAlone) {
   Batch batch;
   loader.make_batch(0, batch);
   EXPECT_NE(batch.rows, expected[0].rows);
+}
+
+// Weights 0, 1, 2 and 5 of 8: in 16 draws the rows come 0, 2, 4 and 10 times, the others never.
+TEST(Loader, RowsComeAsOftenAsTheirWeightsSay) {
+  const TemporaryFolder folder;
+  const Manifest manifest = write_test_faces(folder.path(), 16);
+  LoaderOptions options = training_options(8);
+  options.row_weights.assign(16, 0);
+  options.row_weights[3] = 1;
+  options.row_weights[4] = 2;
+  options.row_weights[15] = 5;
+  Loader loader(manifest, options);
+  std::vector<Batch> expected(6);
+  for (size_t i = 0; i < expected.size(); ++i) loader.make_batch(static_cast<int64_t>(i), expected[i]);
+  for (size_t epoch = 0; epoch < 3; ++epoch) {
+    std::map<int, int> times;
+    std::set<float> gains;
+    for (size_t i = 2 * epoch; i < 2 * epoch + 2; ++i) {
+      for (const int row : expected[i].rows) ++times[row];
+      for (const float x : expected[i].points) gains.insert(x);
+    }
+    EXPECT_EQ(times, (std::map<int, int>{{3, 2}, {4, 4}, {15, 10}}));
+    EXPECT_EQ(gains.size(), 16u * 4) << "each draw has an augmentation of its own";
+  }
+  EXPECT_NE(expected[0].rows, expected[2].rows);
+
+  options.workers = 5;
+  Loader other(manifest, options);
+  other.start(2, 4);  // as after a restart
+  for (size_t i = 2; i < 6; ++i) expect_equal(other.next(), expected[i]);
+
+  options.row_weights.assign(16, 0);
+  EXPECT_NE(error_of([&] { Loader(manifest, options); }).find("have a weight of 0"), std::string::npos);
+}
+
+// Weights that do not divide evenly round up or down, by the epoch.
+TEST(Loader, WeightsHoldOnTheAverage) {
+  const TemporaryFolder folder;
+  const Manifest manifest = write_test_faces(folder.path(), 5);
+  LoaderOptions options = training_options(5);
+  options.row_weights = {0.3, 1, 1, 1, 1.7};
+  Loader loader(manifest, options);
+  Batch batch;
+  std::vector<int> times(5);
+  for (int64_t epoch = 0; epoch < 100; ++epoch) {
+    loader.make_batch(epoch, batch);
+    for (const int row : batch.rows) ++times[static_cast<size_t>(row)];
+  }
+  for (size_t i = 0; i < times.size(); ++i) EXPECT_NEAR(times[i], 100 * options.row_weights[i], 15) << i;
 }
 
 TEST(Loader, CacheKeepsPicturesUpToItsBudget) {

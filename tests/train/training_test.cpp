@@ -243,6 +243,77 @@ TEST(Training, GoesOnExactlyAfterKillNine) {
   }
 }
 
+// With all that this file's other runs leave out: weights of pictures and of the loss, another loss, slower parts.
+TEST(Training, GoesOnExactlyWithWeightsOfEveryKind) {
+  const TemporaryFolder folder;
+  const Manifest data = write_expressive_faces(folder / "data", 14, 1);
+  const Settings settings =
+      with(kTiny, {"epochs=24", "sampling.balance=intensity", "loss.balance=sqrt", "loss.function=huber",
+                   "transfer.freeze=[\"stem\"]", "transfer.learning_rate={hourglass=0.5}"});
+  std::ostringstream log;
+  train(options_for(data, folder / "whole", settings), log);
+  EXPECT_NE(log.str().find("weights of the loss"), std::string::npos) << log.str();
+  {
+    Runner runner({}, data.path, folder / "killed", settings, folder / "log");
+    EXPECT_TRUE(runner.signal_after(20, folder / "killed", SIGKILL));
+    runner.wait();
+  }
+  Runner last({"--resume"}, data.path, folder / "killed", settings, folder / "log");
+  ASSERT_EQ(last.wait(), 0) << read_file(folder / "log");
+  expect_same_run(folder / "whole", folder / "killed");
+}
+
+TEST(Training, TransferStartsFromOtherWeightsAndFrozenPartsKeepTheirBits) {
+  const TemporaryFolder folder;
+  const Manifest data = write_expressive_faces(folder / "data", 14, 1);
+  std::ostringstream log;
+  train(options_for(data, folder / "source", kTiny), log);
+  const std::string weights = (folder / "source/last.safetensors").string();
+  log.str("");
+  train(options_for(data, folder / "run",
+                    with(kTiny, {"aus=AU06", "weight_decay=0.1", "transfer.weights=" + weights,
+                                 "transfer.freeze=stem,m0.b1_1"})),
+        log);
+  EXPECT_NE(log.str().find("tensors taken; begun anew: l0.weight, l0.bias; left out: l0.weight, l0.bias"),
+            std::string::npos)
+      << log.str();
+  const TensorFile before = read_safetensors(weights), after = read_safetensors(folder / "run/last.safetensors");
+  int frozen = 0, moved = 0;
+  for (const HostTensor& tensor : after.tensors) {
+    if (tensor.name.starts_with("l0") || tensor.name.find("running") != std::string::npos) continue;
+    const bool same = tensor.bytes == before.find(tensor.name)->bytes;
+    const bool trained = tensor.name.starts_with("m0.b2") || tensor.name.starts_with("m0.b3") ||
+                         tensor.name.starts_with("top") || tensor.name.find("_last") != std::string::npos ||
+                         tensor.name.starts_with("bn_end");
+    EXPECT_EQ(same, !trained) << tensor.name;
+    ++(same ? frozen : moved);
+  }
+  EXPECT_GT(frozen, 20);
+  EXPECT_GT(moved, 20);
+
+  TrainingOptions other = options_for(data, folder / "wide", with(kTiny, {"width=12", "transfer.weights=" + weights}));
+  EXPECT_NE(error_of([&] { train(other, log); }).find("tensor 'conv1.weight' has shape [2, 3, 7, 7]"),
+            std::string::npos);
+}
+
+TEST(Training, RegressionLearnsAndIsEvaluated) {
+  const TemporaryFolder folder;
+  const Manifest data = write_expressive_faces(folder / "data", 64, 1);
+  TrainingOptions options =
+      options_for(data, folder / "run",
+                  with(kTiny, {"epochs=30", "width=16", "batch=8", "lr=5e-3", "head=regression", "augment.brightness=0",
+                               "augment.contrast=0", "augment.rotation=5", "augment.scale=0.05"}));
+  std::ostringstream log;
+  const TrainingResult result = train(options, log);
+  ASSERT_TRUE(result.validation);
+  EXPECT_GT(result.validation->icc.value, 0.8) << log.str();
+  EvaluationOptions evaluating;
+  evaluating.weights = folder / "run/last.safetensors";
+  evaluating.manifest = data.path;
+  evaluating.device.name = "cpu";
+  EXPECT_NEAR(evaluate(evaluating, log).metrics.icc.value, result.validation->icc.value, 1e-6);
+}
+
 TEST(Training, SignalsEndTheStepSaveAndExit) {
   const TemporaryFolder folder;
   const Manifest data = write_expressive_faces(folder / "data", 14, 1);
