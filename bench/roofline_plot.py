@@ -11,7 +11,7 @@ FAMILIES = (("convolution forward", "#0072b2", ("conv_forward",)),
             ("batch norm", "#e69f00", ("batch_norm",)),
             ("residual", "#d55e00", ("residual",)),
             ("max pool, upsample", "#cc79a7", ("max_pool", "upsample")),
-            ("heatmap, loss, peak", "#8c6bb1", ("heatmap", "l2_loss", "peak")),
+            ("heatmap, loss, peak", "#8c6bb1", ("heatmap", "pixel_loss", "peak")),
             ("warp, optimiser", "#999999", ("warp", "gradient_norm", "optimizer")))
 
 WIDTH, HEIGHT = 960, 560

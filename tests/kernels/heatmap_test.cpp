@@ -3,6 +3,7 @@
 #include <cmath>
 #include <limits>
 
+#include "engine/random.h"
 #include "tests/kernels/suite.h"
 
 namespace sandglass::test {

@@ -18,24 +18,25 @@ std::string wrong_result(const Array& loss, double expected_loss, const Array& d
                    difference(dy.current(whole(dy.desc().shape)), expected_dy, "dy", limits_for(dy.desc().type))});
 }
 
-struct L2 final : Problem<L2Loss> {
-  static L2Loss parse(const Line& line, int batch, const Device& device) {
+struct Pixels final : Problem<PixelLoss> {
+  static PixelLoss parse(const Line& line, int batch, const Device& device) {
     const Shape shape = map_shape(line, batch);
     return {device.heatmaps(shape), device.activation(shape)};
   }
-  L2(Device& device, const L2Loss& spec, int sets)
+  Pixels(Device& device, const PixelLoss& spec, int sets)
       : Problem(device, sets),
         y(input(spec.y, {})),
         target(input(spec.y, {0, 5})),
         dy(result(spec.dy)),
         loss(result(array(1))) {}
-  L2LossArguments arguments(const L2Loss&, int set) {
+  PixelLossArguments arguments(const PixelLoss&, int set) {
     return {y.as<float>(set), target.as<float>(set), nullptr, dy.at(set), loss.as<float>(set), nullptr};
   }
-  std::string wrong(const L2Loss& spec) {
+  std::string wrong(const PixelLoss& spec) {
     const Values ys = y.initial(whole(spec.y.shape)), targets = target.initial(whole(spec.y.shape));
     Values expected(ys.size());
-    const double expected_loss = reference::l2_loss(spec.y.shape, ys.data(), targets.data(), nullptr, expected.data());
+    const double expected_loss =
+        reference::pixel_loss(spec.loss, spec.y.shape, ys.data(), targets.data(), nullptr, nullptr, expected.data());
     return wrong_result(loss, expected_loss, dy, expected);
   }
   Array &y, &target, &dy, &loss;
@@ -78,7 +79,8 @@ struct Heatmap final : Problem<HeatmapLoss> {
                                                       &places[map * spec.heatmap.points_per_map * 2], u, v));
           }
     Values expected(ys.size());
-    const double expected_loss = reference::l2_loss(s, ys.data(), target.data(), heights.data(), expected.data());
+    const double expected_loss =
+        reference::pixel_loss(spec.loss, s, ys.data(), target.data(), heights.data(), nullptr, expected.data());
     return wrong_result(loss, expected_loss, dy, expected);
   }
   Array &y, &intensities, &points, &dy, &loss;
@@ -87,7 +89,7 @@ struct Heatmap final : Problem<HeatmapLoss> {
 }  // namespace
 
 void add_loss(OperationTable& table) {
-  add_operation<L2>(table);
+  add_operation<Pixels>(table);
   add_operation<Heatmap>(table);
 }
 

@@ -72,7 +72,7 @@ struct Step final : Problem<Optimizer> {
            v = second_moment.initial(sample);
     const Values before = p, g = gradients.initial(sample);
     const Optimizer part{spec.kind, p.size(), spec.decayed > 0 ? p.size() : 0};
-    reference::optimizer(part, made_rates(), kNorm, p.data(), g.data(), m.data(), v.data());
+    reference::optimizer(part, made_rates(), nullptr, kNorm, p.data(), g.data(), m.data(), v.data());
     return first_of({difference(parameters.current(sample), p, "parameters"),
                      difference(second_moment.current(sample), v, "second_moment", {1e-9, 1e-4}),
                      adamw ? difference(first_moment.current(sample), m, "first_moment", {1e-9, 1e-4}) : "",
