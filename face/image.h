@@ -22,6 +22,7 @@ struct Image {
 /// A place in a picture in pixels: (0, 0) is the centre of the top left pixel, x to the right, y downwards.
 struct Point {
   float x = 0, y = 0;
+  bool operator==(const Point&) const = default;
 };
 
 /// The 68 points of the 300-W (Multi-PIE) markup, numbered from 0, in pixels.

@@ -20,6 +20,8 @@ struct AuPrediction {
   Point in_picture;       ///< pixels of the picture, (0, 0) being the centre of the top left one; may lie outside it
   bool has_place = true;  ///< false: the two points mean nothing
 
+  bool operator==(const AuPrediction&) const = default;
+
   /// The height clamped to 0-5.
   float intensity() const { return std::clamp(height, 0.0f, 5.0f) + 0.0f; }  // + 0: no negative zero
 };

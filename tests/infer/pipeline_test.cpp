@@ -4,7 +4,6 @@
 #include <sys/resource.h>
 
 #include <cmath>
-#include <cstring>
 #include <limits>
 #include <thread>
 
@@ -93,15 +92,13 @@ class PipelineTest : public testing::Test {
   uint64_t seed = 0;
 };
 
-// Bit for bit.
 void expect_same(const PicturePrediction& a, const PicturePrediction& b) {
   EXPECT_EQ(a.path, b.path);
   EXPECT_EQ(a.error, b.error);
   ASSERT_EQ(a.faces.size(), b.faces.size());
   for (size_t i = 0; i < a.faces.size(); ++i) {
     EXPECT_EQ(a.faces[i].heatmaps, b.faces[i].heatmaps);
-    for (size_t k = 0; k < a.faces[i].aus.size(); ++k)
-      EXPECT_EQ(std::memcmp(&a.faces[i].aus[k], &b.faces[i].aus[k], sizeof(AuPrediction)), 0);
+    EXPECT_EQ(a.faces[i].aus, b.faces[i].aus);
   }
 }
 
