@@ -2,7 +2,6 @@
 
 #include <omp.h>
 #include <sys/utsname.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <chrono>
@@ -180,9 +179,11 @@ size_t last_level_cache_bytes(const Device& device) {
     return static_cast<size_t>(bytes);
 #endif
   (void)device;
-  constexpr long kUnknown = 32L << 20;  // as much as a core's share of most servers' L3
-  const long l3 = sysconf(_SC_LEVEL3_CACHE_SIZE);
-  return static_cast<size_t>(l3 > 0 ? l3 : kUnknown);
+  // Not sysconf(): on a virtual machine it tells of the whole processor, of which this one has a part.
+  constexpr size_t kUnknown = size_t{32} << 20;
+  const std::string kibibytes = first_line("/sys/devices/system/cpu/cpu0/cache/index3/size");  // "32768K"
+  const long found = std::atol(kibibytes.c_str());
+  return found > 0 ? static_cast<size_t>(found) << 10 : kUnknown;
 }
 
 ordered_json describe_machine(const Device& device) {

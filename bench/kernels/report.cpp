@@ -72,6 +72,7 @@ ordered_json row_json(const Row& row, const Ceilings& ceilings) {
   json["time_unit"] = "us";
   json["iterations"] = row.samples * static_cast<size_t>(row.runs);
   json["samples"] = row.samples;
+  json["disturbed_samples_left_out"] = row.disturbed;
   json["sets_of_data"] = row.sets;
   json["microseconds"] = time;
   json["bytes"] = row.cost.bytes;

@@ -114,6 +114,7 @@ void measure(Row& row, const Options& options) try {
   row.seconds = spread(times.back().seconds);
   row.samples = times.back().seconds.size();
   row.runs = times.back().runs;
+  row.disturbed = times.back().left_out;
   if (row.is_peer()) {
     std::vector<double> ratios;
     for (size_t i = 0; i < row.samples; ++i) ratios.push_back(times[0].seconds[i] / times[1].seconds[i]);

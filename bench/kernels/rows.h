@@ -27,8 +27,8 @@ struct Row {
   std::string reason;  ///< of wrong and skipped
   std::string implementation;
   Spread seconds;
-  size_t samples = 0;
-  int runs = 0;  ///< in a sample
+  size_t samples = 0, disturbed = 0;  ///< used, and left out
+  int runs = 0;                       ///< in a sample
   int sets = 0;
   Spread ratio;  ///< of a peer: Sandglass's time / its
 

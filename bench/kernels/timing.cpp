@@ -1,5 +1,7 @@
 #include "bench/kernels/timing.h"
 
+#include <sys/resource.h>
+
 #include <algorithm>
 #include <cmath>
 
@@ -9,6 +11,18 @@ namespace {
 // What launching and asking the clock cost is little beside a sample that takes so long.
 constexpr double kSampleSeconds = 5e-4;
 constexpr int kLeastRuns = 1, kMostRuns = 200, kMostSamples = 10000;
+// So many times as long as asked for, and as many samples, it looks for undisturbed ones.
+constexpr int kPatience = 4;
+
+using Round = std::vector<double>;  // seconds of a run of each contender
+
+// How often the system has taken a processor from this program, so far. Of no matter where a GPU keeps the time.
+long preemptions(const Device& device) {
+  if (device.kind() == DeviceKind::cuda) return 0;
+  rusage usage{};
+  getrusage(RUSAGE_SELF, &usage);
+  return usage.ru_nivcsw;
+}
 
 // A value between those of a sorted list.
 double quantile(const std::vector<double>& sorted, double part) {
@@ -67,19 +81,39 @@ Spread spread(std::vector<double> values) {
 std::vector<Times> time_by_turns(Device& device, const std::vector<Contender*>& contenders, int sets, double seconds,
                                  int least_samples) {
   std::vector<std::unique_ptr<Sampler>> samplers;
-  std::vector<Times> times(contenders.size());
-  for (size_t i = 0; i < contenders.size(); ++i) {
-    samplers.push_back(std::make_unique<Sampler>(device, *contenders[i], sets));
-    times[i].runs = samplers[i]->runs();
-  }
-  double spent = 0;
-  const double most = seconds * static_cast<double>(contenders.size());
-  for (int sample = 0; sample < least_samples || (spent < most && sample < kMostSamples); ++sample)
+  for (Contender* const contender : contenders) samplers.push_back(std::make_unique<Sampler>(device, *contender, sets));
+  std::vector<Round> undisturbed, all;
+  double spent = 0, spent_undisturbed = 0;
+  const double enough = seconds * static_cast<double>(contenders.size());
+  const auto more = [&] {
+    const auto count = static_cast<int>(undisturbed.size());
+    if (count >= kMostSamples || (count >= least_samples && spent_undisturbed >= enough)) return false;
+    const bool patient = spent < kPatience * enough && all.size() < size_t{kMostSamples};
+    return patient || static_cast<int>(all.size()) < kPatience * least_samples;
+  };
+  while (more()) {
+    Round round(samplers.size());
+    const long preempted = preemptions(device);
+    double took = 0;
     for (size_t turn = 0; turn < samplers.size(); ++turn) {
-      const size_t i = sample % 2 ? samplers.size() - 1 - turn : turn;
-      times[i].seconds.push_back(samplers[i]->seconds_of_run());
-      spent += times[i].seconds.back() * times[i].runs;
+      const size_t i = all.size() % 2 ? samplers.size() - 1 - turn : turn;
+      round[i] = samplers[i]->seconds_of_run();
+      took += round[i] * samplers[i]->runs();
     }
+    spent += took;
+    all.push_back(round);
+    if (preemptions(device) != preempted) continue;
+    spent_undisturbed += took;
+    undisturbed.push_back(round);
+  }
+  const bool good = static_cast<int>(undisturbed.size()) >= least_samples;
+  const std::vector<Round>& rounds = good ? undisturbed : all;
+  std::vector<Times> times(samplers.size());
+  for (size_t i = 0; i < samplers.size(); ++i) {
+    for (const Round& round : rounds) times[i].seconds.push_back(round[i]);
+    times[i].runs = samplers[i]->runs();
+    times[i].left_out = all.size() - rounds.size();
+  }
   return times;
 }
 

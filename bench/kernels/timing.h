@@ -17,10 +17,14 @@ Spread spread(std::vector<double> values);
 struct Times {
   std::vector<double> seconds;  ///< of one run, in each sample
   int runs = 0;                 ///< in each sample
+  size_t left_out = 0;          ///< samples that other programs have disturbed
 };
 
 /// Samples of each contender by turns, the order changing, until each has been measured for about `seconds` and
 /// `least_samples` times. A sample is several runs in a captured graph, that takes the `sets` of data in turn.
+///
+/// On a processor, rounds in which the system took it from this program are left out, as long as enough others are
+/// found in a few times the time.
 std::vector<Times> time_by_turns(Device& device, const std::vector<Contender*>& contenders, int sets, double seconds,
                                  int least_samples);
 
