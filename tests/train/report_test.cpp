@@ -151,7 +151,7 @@ TEST(Report, APageHasAllOfItAndAsksNothingOfTheNetwork) {
                            "AU12 −0.500",
                            "Learning rate",
                            "pictures per second",  // curves
-                           "0.812 <small>0.71 to 0.88</small>",
+                           "0.812 <small>[0.71, 0.88]</small>",
                            "95 % confidence interval: 1000 bootstrap samples of 7 subjects",
                            "−0.125",
                            "1.25",
@@ -223,7 +223,7 @@ TEST(Report, ComparesRuns) {
   EXPECT_EQ(html.find("http"), std::string::npos);
   for (const char* text : {"2 runs compared", "<td>&quot;two&quot;</td>", "0.344", "last validation",
                            "Training loss, smoothed", "Mean ICC(3,1) on the validation set",
-                           "Mean MSE with moved landmarks", "ICC(3,1) per AU", "0.812 <small>0.71 to 0.88</small>"}) {
+                           "Mean MSE with moved landmarks", "ICC(3,1) per AU", "0.812 <small>[0.71, 0.88]</small>"}) {
     EXPECT_NE(html.find(text), std::string::npos) << text;
   }
   const size_t settings = html.find("Settings that differ");

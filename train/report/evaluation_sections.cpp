@@ -165,7 +165,7 @@ std::string figure_cell(const json& figures, const char* key) {
   if (!figures.contains("intervals")) return cell;
   const json& ends = figures["intervals"].at(key);
   if (ends.at(0).is_null() || ends.at(1).is_null()) return cell;
-  return cell + fmt::format(" <small>{} to {}</small>", number_text(ends[0], 2), number_text(ends[1], 2));
+  return cell + fmt::format(" <small>[{}, {}]</small>", number_text(ends[0], 2), number_text(ends[1], 2));
 }
 
 std::string scores_section(const RunData& run) {
@@ -202,7 +202,7 @@ std::string scatter_section(const RunData& run) {
   return section(
       "Predicted against coded intensity",
       "<p class=\"note\">A dot is a picture; whole codes are spread sideways so that dots do not hide each other. The "
-      "dotted line is agreement.</p>\n<div class=\"small-plots\">\n" +
+      "dotted line is agreement.</p>\n<div class=\"plots\">\n" +
           plots + "</div>\n");
 }
 

@@ -11,7 +11,7 @@ namespace sandglass {
 namespace {
 
 // Of the picture, in its own units: a phone shows it at about this width in pixels.
-constexpr double kWidth = 400, kHeight = 260, kLeft = 52, kRight = 388, kTop = 12, kBottom = 212;
+constexpr double kWidth = 400, kHeight = 260, kLeft = 62, kRight = 388, kTop = 12, kBottom = 212;
 
 // 1, 2 or 5 times a power of ten: about `count` steps from low to high.
 double round_step(double low, double high, int count) {
@@ -53,7 +53,7 @@ double PlotAxis::position(double value) const {
 
 PlotAxis linear_axis(std::string label, double low, double high) {
   if (!(low < high)) high = low + 1;
-  const double step = round_step(low, high, 5);
+  const double step = round_step(low, high, 6);
   PlotAxis axis{
       std::move(label), std::floor(low / step + 1e-9) * step, std::ceil(high / step - 1e-9) * step, {}, false};
   for (int i = 0; axis.low + i * step <= axis.high + step / 2; ++i) axis.ticks.push_back(axis.low + i * step);

@@ -25,7 +25,7 @@ std::string settings_section(const RunData& run);
 
 /// A JSON number, NaN where it is null or missing.
 double json_value(const nlohmann::json& json, const char* key);
-/// "0.81" and below it its interval, if `figures` (of one AU, or the means) has one.
+/// "0.812" and below it its interval, if `figures` (of one AU, or the means) has one.
 std::string figure_cell(const nlohmann::json& figures, const char* key);
 /// The positive losses of a run.
 std::vector<PlotPoint> loss_points(const RunData& run);

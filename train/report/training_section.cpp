@@ -9,7 +9,8 @@
 namespace sandglass {
 namespace {
 
-constexpr size_t kMostDots = 40;  // more would hide the line
+constexpr size_t kMostDots = 40;       // more would hide the line
+constexpr size_t kLeastSmoothed = 80;  // fewer are as good as smooth
 
 std::string loss_plot(const RunData& run) {
   const std::vector<PlotPoint> losses = loss_points(run);
@@ -18,6 +19,10 @@ std::string loss_plot(const RunData& run) {
             logarithmic_axis("squared error of a heatmap pixel", low, high));
   if (losses.empty()) {
     plot.nothing("no step yet");
+    return plot.html();
+  }
+  if (losses.size() < kLeastSmoothed) {
+    plot.line({"", "c0", losses, false});
     return plot.html();
   }
   plot.line({"as recorded", "c0 pale", losses, false});
