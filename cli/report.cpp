@@ -20,8 +20,7 @@ Command add_report(CLI::App& program) {
   app->add_option("--out", flags->out, "the page; otherwise report.html, of one run in its folder, of several here")
       ->type_name("FILE.html");
   return {app, [flags] {
-            std::vector<RunData> runs;
-            for (const std::filesystem::path& folder : flags->runs) runs.push_back(read_run(folder));
+            const std::vector<RunData> runs = read_runs(flags->runs);
             std::filesystem::path out = flags->out;
             if (out.empty()) out = runs.size() == 1 ? runs[0].folder / "report.html" : "report.html";
             write_file(out, report_page(runs));

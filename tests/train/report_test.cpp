@@ -45,11 +45,9 @@ std::filesystem::path write_run(const TemporaryFolder& folder, const std::string
   std::filesystem::create_directories(run);
   write_file(run / "metrics.jsonl", kRecords);
   write_file(run / "config.toml", "# learning rate\nlr = 0.001\n# help\nname = \"" + name + "\"\nepochs = 20\n");
-  write_file(run / "run.json", R"({"device": "a <fast> one", "versions": {"sandglass": "0.1.0 (abc)"
-}
-})");
+  write_file(run / "run.json", R"json({"device": "a <fast> one", "versions": {"sandglass": "0.1.0 (abc)"}})json");
   if (evaluated) write_file(run / "evaluation.json", kEvaluation);
-return run;
+  return run;
 }
 
 std::string page_of(const std::filesystem::path& run) {
@@ -217,7 +215,9 @@ TEST(Report, ARunThatHasJustBegun) {
 
 TEST(Report, ComparesRuns) {
   const TemporaryFolder folder;
-  const std::vector<RunData> runs{read_run(write_run(folder, "one")), read_run(write_run(folder, "two", false))};
+  const std::vector<std::filesystem::path> folders{write_run(folder, "one"), write_run(folder, "two", false)};
+  const std::vector<RunData> runs = read_runs(folders);
+  EXPECT_EQ(runs[1].name, "two");
   const std::string html = report_page(runs);
   expect_well_formed(html);
   EXPECT_EQ(html.find("http"), std::string::npos);
@@ -226,8 +226,21 @@ TEST(Report, ComparesRuns) {
                            "Mean MSE with moved landmarks", "ICC(3,1) per AU", "0.812 <small>[0.71, 0.88]</small>"}) {
     EXPECT_NE(html.find(text), std::string::npos) << text;
   }
+  // The run without an evaluation is judged by its last validation and is not in the plots of misalignment.
+  EXPECT_NE(html.find("<td>−0.125</td><td>−0.500</td>"), std::string::npos);
+  EXPECT_EQ(html.find("two", html.find("Mean ICC(3,1) with moved landmarks")), std::string::npos);
   const size_t settings = html.find("Settings that differ");
   EXPECT_EQ(html.find("epochs", settings), std::string::npos) << "it is the same in both";
+}
+
+TEST(Report, RunsThatAreCalledAlike) {
+  const TemporaryFolder folder;
+  const std::vector<std::filesystem::path> folders{write_run(folder, "a/run"), write_run(folder, "b/run"),
+                                                   write_run(folder, "c")};
+  const std::vector<RunData> runs = read_runs(folders);
+  EXPECT_EQ(runs[0].name, folders[0].string());
+  EXPECT_EQ(runs[1].name, folders[1].string());
+  EXPECT_EQ(runs[2].name, "c");
 }
 
 TEST(Report, PlotsDrawWhateverThereIs) {

@@ -21,14 +21,25 @@ std::string run_cell(std::span<const RunData> runs, size_t index) {
   return plot_key(colour_class(index)) + " " + escaped(runs[index].name);
 }
 
-std::string last_validation_cell(const RunData& run, const char* key) {
-  if (run.validations.empty()) return "–";
-  const auto found = run.validations.back().mean.find(key);
-  return found == run.validations.back().mean.end() ? "–" : number_text(found->second, 3);
-}
-
 // Whether a run has been evaluated; one that has not is known by its last validation.
 bool evaluated(const RunData& run) { return !run.evaluation.is_null(); }
+
+std::string validation_cell(const std::map<std::string, double>& figures, const char* key) {
+  const auto found = figures.find(key);
+  return number_text(found == figures.end() ? std::nan("") : found->second, 3);
+}
+
+std::string mean_cell(const RunData& run, const char* key) {
+  if (evaluated(run)) return figure_cell(run.evaluation["mean"], key);
+  return run.validations.empty() ? "–" : validation_cell(run.validations.back().mean, key);
+}
+
+std::string au_figure_cell(const RunData& run, const std::string& au, const char* key) {
+  if (evaluated(run)) return run.evaluation["aus"].contains(au) ? figure_cell(run.evaluation["aus"][au], key) : "–";
+  if (run.validations.empty()) return "–";
+  const auto found = run.validations.back().aus.find(au);
+  return found == run.validations.back().aus.end() ? "–" : validation_cell(found->second, key);
+}
 
 std::string means_table(std::span<const RunData> runs) {
   Rows rows{{"run"}};
@@ -37,9 +48,7 @@ std::string means_table(std::span<const RunData> runs) {
   for (size_t i = 0; i < runs.size(); ++i) {
     const RunData& run = runs[i];
     std::vector<std::string>& row = rows.emplace_back(std::vector{run_cell(runs, i)});
-    for (const Figure& figure : kFigures)
-      row.push_back(evaluated(run) ? figure_cell(run.evaluation["mean"], figure.key)
-                                   : last_validation_cell(run, figure.key));
+    for (const Figure& figure : kFigures) row.push_back(mean_cell(run, figure.key));
     row.push_back(evaluated(run) ? fmt::format("{}", run.evaluation.value("pictures", 0)) : "last validation");
   }
   return table(rows, true);
@@ -47,18 +56,13 @@ std::string means_table(std::span<const RunData> runs) {
 
 std::string au_table(std::span<const RunData> runs, const Figure& figure) {
   std::set<std::string> aus;
-  for (const RunData& run : runs) {
-    if (evaluated(run)) aus.insert(run.aus.begin(), run.aus.end());
-  }
+  for (const RunData& run : runs) aus.insert(run.aus.begin(), run.aus.end());
   if (aus.empty()) return "";
   Rows rows{{"AU"}};
   for (size_t i = 0; i < runs.size(); ++i) rows[0].push_back(run_cell(runs, i));
   for (const std::string& au : aus) {
     std::vector<std::string>& row = rows.emplace_back(std::vector{escaped(au)});
-    for (const RunData& run : runs) {
-      const bool has = evaluated(run) && run.evaluation["aus"].contains(au);
-      row.push_back(has ? figure_cell(run.evaluation["aus"][au], figure.key) : "–");
-    }
+    for (const RunData& run : runs) row.push_back(au_figure_cell(run, au, figure.key));
   }
   return fmt::format("<h3>{} per AU</h3>\n", figure.title) + table(rows, true);
 }
@@ -114,6 +118,7 @@ std::string mean_plot(std::span<const RunData> runs, const std::string& title, c
   if (all.empty()) plot.nothing("nothing to show");
   for (size_t i = 0; i < runs.size(); ++i) {
     const std::vector<PlotPoint> points = points_of(runs[i]);
+    if (points.empty()) continue;
     plot.line({runs[i].name, colour_class(i), points, points.size() <= 40});
   }
   return plot.html();
@@ -163,8 +168,9 @@ std::string comparison_page(std::span<const RunData> runs) {
   });
   if (intervals)
     scores +=
-        "<p class=\"note\">Below a figure its confidence interval, by bootstrap. Two runs whose intervals overlap may "
-        "still differ: they are judged on the same people.</p>\n";
+        "<p class=\"note\">Below a figure its confidence interval, by bootstrap. Runs judged on the same people may "
+        "differ although "
+        "their intervals overlap.</p>\n";
   scores += au_table(runs, kFigures[0]) + au_table(runs, kFigures[1]);
   std::string plots = loss_plot(runs);
   for (const Figure& figure : {kFigures[0], kFigures[1]}) plots += validation_plot(runs, figure);

@@ -110,4 +110,17 @@ RunData read_run(const std::filesystem::path& folder) {
   return run;
 }
 
+std::vector<RunData> read_runs(std::span<const std::filesystem::path> folders) {
+  std::vector<RunData> runs;
+  std::map<std::string, int> count;
+  for (const std::filesystem::path& folder : folders) {
+    runs.push_back(read_run(folder));
+    ++count[runs.back().name];
+  }
+  for (RunData& run : runs) {
+    if (count[run.name] > 1) run.name = run.folder.string();
+  }
+  return runs;
+}
+
 }  // namespace sandglass

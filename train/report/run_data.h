@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <limits>
 #include <map>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -37,6 +38,9 @@ struct RunData {
 /// Reads a run's folder. A last line of metrics.jsonl without its end is left out (a run may be writing it). Throws
 /// Error if the folder holds no run, or naming file and line if one of its files is not what a run writes.
 RunData read_run(const std::filesystem::path& folder);
+
+/// Reads several. Runs whose folders are called alike take the whole path as their name.
+std::vector<RunData> read_runs(std::span<const std::filesystem::path> folders);
 
 /// Key and value of each line of a config.toml that has them.
 std::vector<std::pair<std::string, std::string>> settings_of(const std::string& toml);
