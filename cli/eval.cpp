@@ -47,6 +47,7 @@ Command add_eval(CLI::App& program) {
                   "again with the registration's landmarks moved by so many pixels of the 256x256 face: 0,2,4,8,16")
       ->type_name("PIXELS,...")
       ->delimiter(',')
+      ->allow_extra_args(false)
       ->check(within(0.0, kMostMisalignment));
   app->add_option("--seed", scores.bootstrap.seed, "of the intervals' samples and the moves' directions")
       ->type_name("N")

@@ -83,10 +83,12 @@ std::string missing_evaluation(const RunData& run) {
 
 std::string subtitle(const RunData& run) {
   std::string out = escaped(run.folder.string());
-  for (const char* key : {"program", "device"}) {
-    if (run.description.is_object() && run.description.contains(key) && run.description[key].is_string())
-      out += " · " + escaped(run.description[key].get<std::string>());
-  }
+  if (!run.description.is_object()) return out;
+  const nlohmann::json versions = run.description.value("versions", nlohmann::json::object());
+  if (versions.is_object() && versions.contains("sandglass") && versions["sandglass"].is_string())
+    out += " · sandglass " + escaped(versions["sandglass"].get<std::string>());
+  if (run.description.contains("device") && run.description["device"].is_string())
+    out += " · " + escaped(run.description["device"].get<std::string>());
   return out;
 }
 
