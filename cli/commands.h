@@ -26,6 +26,7 @@ Command add_synth(CLI::App& program);
 Command add_train(CLI::App& program);
 Command add_eval(CLI::App& program);
 Command add_infer(CLI::App& program);
+Command add_report(CLI::App& program);
 Command add_convert(CLI::App& program);
 Command add_bench(CLI::App& program);
 Command add_experiment(CLI::App& program);

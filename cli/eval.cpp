@@ -2,36 +2,81 @@
 
 #include "cli/commands.h"
 #include "engine/file.h"
-#include "train/evaluation.h"
+#include "train/evaluation_files.h"
 
 namespace sandglass {
+namespace {
+
+// "-" is standard output.
+void write_output(const std::string& path, const std::string& content) {
+  if (path == "-") {
+    std::cout << content;
+  } else if (!path.empty()) {
+    write_file(path, content);
+  }
+}
+
+}  // namespace
 
 Command add_eval(CLI::App& program) {
   CLI::App* app = program.add_subcommand("eval", "Compare a network's intensities with those of a manifest");
   struct Flags {
     EvaluationOptions options;
-    std::string json;
+    std::string json, csv, au_points;
   };
   auto flags = std::make_shared<Flags>();
   EvaluationOptions& options = flags->options;
+  ScoreOptions& scores = options.scores;
   app->add_option("--weights", options.weights, "the network: .safetensors, .pth or .pth.tar")
       ->type_name("FILE")
       ->required();
   app->add_option("--data", options.manifest, "manifest of labelled pictures")->type_name("MANIFEST")->required();
-  app->add_option("--json", flags->json, "write the figures here as JSON, too")->type_name("FILE");
+  app->add_option("--json", flags->json, "write everything here as JSON; -: to standard output, instead of the tables")
+      ->type_name("FILE");
+  app->add_option("--csv", flags->csv, "write the figures here as CSV; -: to standard output, instead of the tables")
+      ->type_name("FILE");
+  app->add_option("--threshold", scores.threshold, "from this intensity on an Action Unit counts as present (F1)")
+      ->type_name("I")
+      ->check(within(0.001, 5.0))
+      ->capture_default_str();
+  app->add_option("--bootstrap", scores.bootstrap.replicates, "samples of subjects for the 95 % intervals; 0: none")
+      ->type_name("N")
+      ->check(within(0, 1000000))
+      ->capture_default_str();
+  app->add_option("--misalign", scores.misalignments,
+                  "again with the registration's landmarks moved by so many pixels of the 256x256 face: 0,2,4,8,16")
+      ->type_name("PIXELS,...")
+      ->delimiter(',')
+      ->allow_extra_args(false)
+      ->check(within(0.0, kMostMisalignment));
+  app->add_option("--seed", scores.bootstrap.seed, "of the intervals' samples and the moves' directions")
+      ->type_name("N")
+      ->capture_default_str();
+  app->add_option("--faces", scores.faces, "keep so many best and worst faces in the JSON, with their heatmaps")
+      ->type_name("N")
+      ->check(within(0, 100))
+      ->capture_default_str();
+  app->add_option("--au-points", flags->au_points, "table of points per Action Unit, instead of the built-in one")
+      ->type_name("FILE");
   add_device(*app, options.device);
   app->add_option("--batch", options.batch, "pictures that go through the network together")
       ->type_name("N")
       ->check(within(1, 1024))
       ->capture_default_str();
-  app->add_option("--workers", options.workers, "threads that load pictures")
+  app->add_option("--workers", scores.workers, "threads that load pictures")
       ->type_name("N")
       ->check(within(1, 256))
       ->capture_default_str();
   return {app, [flags] {
-            const Evaluation evaluation = evaluate(flags->options, std::cerr);
-            std::cout << to_table(evaluation.metrics);
-            if (!flags->json.empty()) write_file(flags->json, to_json(evaluation, flags->options).dump(2) + "\n");
+            EvaluationOptions& options = flags->options;
+            ScoreOptions& scores = options.scores;
+            if (!flags->au_points.empty()) scores.au_points = read_au_table(flags->au_points);
+            const Evaluation evaluation = evaluate(options, std::cerr);
+            if (flags->json != "-" && flags->csv != "-") std::cout << to_table(evaluation, scores);
+            write_output(flags->csv, to_csv(evaluation));
+            if (!flags->json.empty())
+              write_output(flags->json,
+                           to_text(to_json(evaluation, scores, options.weights.string(), options.manifest.string())));
             return 0;
           }};
 }

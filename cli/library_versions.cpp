@@ -1,5 +1,8 @@
 #include "cli/library_versions.h"
 
+#include <fmt/format.h>
+
+#include "cli/build_info.h"
 #include "kernels/conv/conv_library.h"
 #ifdef SANDGLASS_ONEDNN
 #include <oneapi/dnnl/dnnl.hpp>
@@ -30,6 +33,18 @@ std::string cublas_version_or_none() {
 #else
   return "";
 #endif
+}
+
+std::vector<std::pair<std::string, std::string>> program_versions() {
+  std::vector<std::pair<std::string, std::string>> versions{
+      {"sandglass", fmt::format("{}{}", kVersion, *kCommit ? fmt::format(" ({})", kCommit) : "")},
+      {"compiler", fmt::format("{}, {}", kCompiler, kBuildType)}};
+  for (const auto& [name, version] : {std::pair{"oneDNN", onednn_version()},
+                                      {"cuDNN", cudnn_version_or_none()},
+                                      {"cuBLAS", cublas_version_or_none()}}) {
+    if (!version.empty()) versions.emplace_back(name, version);
+  }
+  return versions;
 }
 
 }  // namespace sandglass

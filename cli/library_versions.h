@@ -2,6 +2,8 @@
 #pragma once
 
 #include <string>
+#include <utility>
+#include <vector>
 
 namespace sandglass {
 
@@ -9,5 +11,8 @@ namespace sandglass {
 std::string onednn_version();
 std::string cudnn_version_or_none();
 std::string cublas_version_or_none();
+
+/// The program and all of these that it has, name and version.
+std::vector<std::pair<std::string, std::string>> program_versions();
 
 }  // namespace sandglass

@@ -3,6 +3,7 @@
 #include <iostream>
 
 #include "cli/commands.h"
+#include "cli/library_versions.h"
 #include "train/training.h"
 
 namespace sandglass {
@@ -19,7 +20,7 @@ Command add_train(CLI::App& program) {
   app->add_option("--train", options.train, "manifest of the training pictures")->type_name("MANIFEST")->required();
   app->add_option("--val", flags->validation, "manifest of the pictures that choose the best weights")
       ->type_name("MANIFEST");
-  app->add_option("--out", options.run_dir, "folder for weights, checkpoint, metrics and curve")
+  app->add_option("--out", options.run_dir, "folder for weights, checkpoint, metrics and report")
       ->type_name("RUN_DIR")
       ->required();
   add_config(*app, flags->config);
@@ -32,8 +33,10 @@ Command add_train(CLI::App& program) {
             if (!flags->config.file.empty()) options.config = flags->config.file;
             options.settings = flags->config.settings;
             options.live = isatty(STDOUT_FILENO) != 0;
+            options.versions = program_versions();
             const TrainingResult result = train(options, std::cout);
             if (result.validation) std::cout << to_table(*result.validation);
+            std::cout << "report: " << (options.run_dir / "report.html").string() << "\n";
             return 0;
           }};
 }

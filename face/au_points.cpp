@@ -99,6 +99,11 @@ const AuDefinition& AuTable::find(std::string_view name) const {
   fail("{}: has no line for {} (it has {}); add one, such as '{}: 48 54'", source, normalised, known, normalised);
 }
 
+bool AuTable::has(std::string_view name) const {
+  return std::any_of(definitions.begin(), definitions.end(),
+                     [&](const AuDefinition& definition) { return definition.name == name; });
+}
+
 AuTable parse_au_table(std::string_view text, const std::string& source) {
   constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF";  // some editors begin a text file with it
   if (text.substr(0, kByteOrderMark.size()) == kByteOrderMark) text.remove_prefix(kByteOrderMark.size());

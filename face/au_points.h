@@ -31,6 +31,8 @@ struct AuTable {
 
   /// The definition of an AU by any spelling of its name. Throws Error that names the table and the AUs it has.
   const AuDefinition& find(std::string_view name) const;
+  /// Whether an AU of this normalised name is defined.
+  bool has(std::string_view name) const;
 };
 
 /// Reads a table from text; `source` (a file's name) and the line number begin every Error. The form of the text is

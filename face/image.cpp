@@ -82,6 +82,10 @@ bool is_jpeg(std::string_view bytes) { return bytes.substr(0, 3) == "\xFF\xD8\xF
 bool is_png(std::string_view bytes) { return bytes.substr(0, 4) == "\x89PNG"; }
 bool is_bmp(std::string_view bytes) { return bytes.substr(0, 2) == "BM"; }
 
+void append_bytes(void* to, void* data, int size) {
+  static_cast<std::string*>(to)->append(static_cast<const char*>(data), static_cast<size_t>(size));
+}
+
 }  // namespace
 
 Image read_image(const std::filesystem::path& path) {
@@ -124,6 +128,14 @@ Image read_image(const std::filesystem::path& path) {
   return upright(std::move(image), exif_orientation(segments));
 }
 
+std::string encode_png(const Image& image) {
+  std::string bytes;
+  const int written =
+      stbi_write_png_to_func(append_bytes, &bytes, image.width, image.height, 3, image.rgb.data(), image.width * 3);
+  check(written != 0, "a picture of {} x {} pixels could not be encoded", image.width, image.height);
+  return bytes;
+}
+
 void write_image(const std::filesystem::path& path, const Image& image, int jpeg_quality) {
   const std::string name = path.string();
   const int width = image.width, height = image.height;
@@ -138,20 +150,16 @@ void write_image(const std::filesystem::path& path, const Image& image, int jpeg
   for (char& letter : extension)
     letter = letter >= 'A' && letter <= 'Z' ? static_cast<char>(letter - 'A' + 'a') : letter;
   std::string bytes;
-  const auto append = [](void* user, void* data, int size) {
-    static_cast<std::string*>(user)->append(static_cast<const char*>(data), static_cast<size_t>(size));
-  };
-  int written = 0;
+  int written = 1;
   if (extension == ".png") {
-    written = stbi_write_png_to_func(append, &bytes, width, height, 3, image.rgb.data(), width * 3);
+    bytes = encode_png(image);
   } else if (extension == ".jpg" || extension == ".jpeg") {
     constexpr int kMaximumSide = 65500;  // libjpeg's
     check(width <= kMaximumSide && height <= kMaximumSide, "{}: is {} x {} pixels, a JPEG's sides are at most {}", name,
           width, height, kMaximumSide);
     bytes = encode_jpeg(image, jpeg_quality);
-    written = 1;
   } else if (extension == ".bmp") {
-    written = stbi_write_bmp_to_func(append, &bytes, width, height, 3, image.rgb.data());
+    written = stbi_write_bmp_to_func(append_bytes, &bytes, width, height, 3, image.rgb.data());
   } else {
     fail("{}: pictures are written as .png, .jpg, .jpeg or .bmp, not '{}'", name, extension);
   }

@@ -4,6 +4,7 @@
 #include <array>
 #include <cstdint>
 #include <filesystem>
+#include <string>
 #include <vector>
 
 namespace sandglass {
@@ -35,5 +36,8 @@ Image read_image(const std::filesystem::path& path);
 /// Writes `image` as .png, .jpg/.jpeg (quality 1-100) or .bmp by the path's extension, to a temporary name that is then
 /// renamed. Throws Error if the extension is another or the file cannot be written.
 void write_image(const std::filesystem::path& path, const Image& image, int jpeg_quality = 92);
+
+/// `image` as a PNG file in memory.
+std::string encode_png(const Image& image);
 
 }  // namespace sandglass

@@ -5,8 +5,9 @@
 #include <set>
 
 #include "engine/error.h"
+#include "face/canvas.h"
+#include "face/heat.h"
 #include "face/stage.h"
-#include "infer/canvas.h"
 
 namespace sandglass {
 namespace {
@@ -105,50 +106,6 @@ Image draw_photo(const PicturePrediction& prediction, size_t faces, int height, 
   return canvas.image();
 }
 
-// A heatmap's value at a place of its grid, between its pixels by Catmull-Rom interpolation, never below 0.
-float heat_at(std::span<const float> map, int side, float x, float y) {
-  const auto weights = [](float t) {
-    return std::array<float, 4>{((-t + 2) * t - 1) * t / 2, ((3 * t - 5) * t * t + 2) / 2,
-                                ((-3 * t + 4) * t + 1) * t / 2, (t - 1) * t * t / 2};
-  };
-  const int left = static_cast<int>(std::floor(x)), top = static_cast<int>(std::floor(y));
-  const std::array<float, 4> across = weights(x - static_cast<float>(left)),
-                             down = weights(y - static_cast<float>(top));
-  float value = 0;
-  for (int row = 0; row < 4; ++row) {
-    const int v = std::clamp(top + row - 1, 0, side - 1);
-    for (int column = 0; column < 4; ++column) {
-      const int u = std::clamp(left + column - 1, 0, side - 1);
-      value +=
-          down[static_cast<size_t>(row)] * across[static_cast<size_t>(column)] * map[static_cast<size_t>(v * side + u)];
-    }
-  }
-  return std::max(value, 0.0f);
-}
-
-// The registered face in grey with one AU's heat over it.
-Image draw_heat(const Image& face, std::span<const float> map) {
-  const int side = static_cast<int>(std::lround(std::sqrt(static_cast<double>(map.size()))));
-  const float scale = static_cast<float>(side) / kPanel;
-  Image panel(kPanel, kPanel);
-  for (int y = 0; y < kPanel; ++y) {
-    for (int x = 0; x < kPanel; ++x) {
-      const float value = heat_at(map, side, (static_cast<float>(x) + 0.5f) * scale - 0.5f,
-                                  (static_cast<float>(y) + 0.5f) * scale - 0.5f);
-      const float heat = std::max(0.0f, value - 0.1f) / 5;  // a network's maps are rarely exactly 0 where nothing is
-      const uint8_t* rgb = face.at(y, x);
-      const float grey = 0.82f * (0.299f * rgb[0] + 0.587f * rgb[1] + 0.114f * rgb[2]);
-      // Faint heat lets the face through; the colour's own darkness near 0 would hide it.
-      const float cover = 0.85f * std::min(1.0f, std::sqrt(heat) * 1.25f);
-      const Colour colour = heat_colour(0.25f + 0.75f * heat);
-      const float values[3] = {colour.red, colour.green, colour.blue};
-      for (int c = 0; c < 3; ++c)
-        panel.at(y, x)[c] = static_cast<uint8_t>(std::clamp(grey + (values[c] - grey) * cover + 0.5f, 0.0f, 255.0f));
-    }
-  }
-  return panel;
-}
-
 void draw_intensity(Canvas& canvas, float left, float top, float intensity) {
   constexpr float kHeight = 9, kWidth = kPanel - 20;
   canvas.fill(left, top, left + kWidth, top + kHeight, {58, 62, 72});
@@ -173,15 +130,7 @@ void draw_panel(Canvas& canvas, int left, int top, const Image& face, const Face
   Canvas heat(draw_heat(face, std::span(prediction.heatmaps).subspan(k * pixels, pixels)));
   if (reading.intensity() >= 0.5f) {  // below that the maximum's place means little
     const float scale = kPanel / (kHeatmapStride * std::sqrt(static_cast<float>(pixels)));
-    const Point peak{(reading.in_registered.x + 0.5f) * scale - 0.5f, (reading.in_registered.y + 0.5f) * scale - 0.5f};
-    for (const float turn : {1.0f, -1.0f}) {
-      const Segment arm{{peak.x - 4, peak.y - 4 * turn}, {peak.x + 4, peak.y + 4 * turn}};
-      heat.stroke({&arm, 1}, 3.2f, {0, 0, 0}, 0.4f);
-    }
-    for (const float turn : {1.0f, -1.0f}) {
-      const Segment arm{{peak.x - 4, peak.y - 4 * turn}, {peak.x + 4, peak.y + 4 * turn}};
-      heat.stroke({&arm, 1}, 1.4f, {255, 255, 255}, 0.95f);
-    }
+    mark_peak(heat, {(reading.in_registered.x + 0.5f) * scale - 0.5f, (reading.in_registered.y + 0.5f) * scale - 0.5f});
   }
   canvas.paste(heat.image(), left, top);
 

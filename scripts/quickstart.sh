@@ -31,8 +31,8 @@ $sandglass eval --weights $out/run/best.safetensors --data $out/unseen/manifest.
 step "read Action Units from faces"
 $sandglass infer --weights $out/run/best.safetensors $out/unseen/s*_0000.jpg \
   --csv $out/faces.csv --json $out/faces.json --overlay $out/overlay
-cp $out/run/curve.svg $out/curve.svg
 
 step "done"
-echo "pictures with heatmaps: $out/overlay/   training curve: $out/curve.svg   intensities: $out/faces.csv"
+echo "pictures with heatmaps: $out/overlay/   intensities: $out/faces.csv"
 echo "try your own photo:     $sandglass infer --weights $out/run/best.safetensors PHOTO.jpg --overlay $out/mine"
+echo "what the network learned: $out/run/report.html   (open it in a browser)"

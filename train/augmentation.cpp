@@ -19,6 +19,10 @@ Affine in_place(const Augmentation& augmentation, int size) {
             {s, c, centre - s * centre - c * centre + augmentation.shift_y * size}}}};
 }
 
+float outer_eye_distance(const Landmarks& face) {
+  return std::hypot(face[kEyeCornerLeft].x - face[kEyeCornerRight].x, face[kEyeCornerLeft].y - face[kEyeCornerRight].y);
+}
+
 }  // namespace
 
 Augmentation draw_augmentation(const AugmentationConfig& config, Random& random) {
@@ -40,10 +44,22 @@ Augmentation draw_augmentation(const AugmentationConfig& config, Random& random)
   return drawn;
 }
 
+Augmentation draw_misalignment(const Landmarks& landmarks, double pixels, Random& random) {
+  const Affine to_picture = registration(landmarks).inverse();
+  const double eye_distance = outer_eye_distance(landmarks);
+  Augmentation drawn;
+  for (Point& error : drawn.jitter) {
+    const double direction = random.uniform(0, 2 * std::numbers::pi_v<float>);
+    const double x = pixels * std::cos(direction), y = pixels * std::sin(direction);
+    error.x = static_cast<float>((to_picture.m[0][0] * x + to_picture.m[0][1] * y) / eye_distance);
+    error.y = static_cast<float>((to_picture.m[1][0] * x + to_picture.m[1][1] * y) / eye_distance);
+  }
+  return drawn;
+}
+
 PlacedFace place_face(const Landmarks& landmarks, int picture_width, int size, const Augmentation& augmentation) {
   const Landmarks seen = augmentation.mirror ? mirror(landmarks, picture_width) : landmarks;
-  const float eye_distance =
-      std::hypot(seen[kEyeCornerLeft].x - seen[kEyeCornerRight].x, seen[kEyeCornerLeft].y - seen[kEyeCornerRight].y);
+  const float eye_distance = outer_eye_distance(seen);
   Landmarks found = seen;
   for (size_t i = 0; i < kRegistrationLandmarks.size(); ++i) {
     Point& landmark = found[static_cast<size_t>(kRegistrationLandmarks[i])];

@@ -29,6 +29,13 @@ struct Augmentation {
 /// the same number of words, so that changing one setting leaves the others' values as they were.
 Augmentation draw_augmentation(const AugmentationConfig& config, Random& random);
 
+/// A registration that is wrong by a known amount, and nothing else: each landmark that it rests on is moved by
+/// `pixels` of the 256 x 256 registered face in a direction of its own, drawn uniformly. The directions do not depend
+/// on `pixels`. Throws Error if the face cannot be registered.
+Augmentation draw_misalignment(const Landmarks& landmarks, double pixels, Random& random);
+/// The largest misalignment that leaves a triangle: half of the least height of kRegistrationPlaces' is 46.
+constexpr double kMostMisalignment = 40;
+
 /// Where a face goes: from pixels of its picture to pixels of the network's input, and its landmarks there, numbered as
 /// they appear (after mirroring, 36 is again the eye corner on the left).
 struct PlacedFace {

@@ -7,7 +7,7 @@
 #include <chrono>
 
 #include "engine/error.h"
-#include "engine/tensor_file.h"
+#include "face/stage.h"
 #include "train/landmarks.h"
 
 namespace sandglass {
@@ -28,66 +28,132 @@ void add_missing_columns(Manifest& manifest, const std::vector<std::string>& aus
   for (ManifestRow& row : manifest.rows) row.intensities.resize(manifest.aus.size(), kNotCoded);
 }
 
+std::vector<float> labels_of(const Manifest& manifest, const std::vector<std::string>& aus) {
+  const std::vector<int> columns = manifest.columns_of(aus);
+  std::vector<float> labels;
+  for (const ManifestRow& row : manifest.rows) {
+    for (const int column : columns) labels.push_back(row.intensities[static_cast<size_t>(column)]);
+  }
+  return labels;
+}
+
+Peaks predict_rows(InferenceNetwork& network, const std::vector<std::string>& aus, const Manifest& manifest,
+                   const ScoreOptions& options, double misalignment) {
+  LoaderOptions loading;
+  loading.aus = aus;
+  loading.table = options.au_points;
+  loading.input_size = network.config().input_size;
+  loading.batch = network.batch();
+  loading.workers = options.workers;
+  loading.seed = options.bootstrap.seed;
+  loading.misalignment = misalignment;
+  Loader loader(manifest, loading);
+  return predict(loader, network);
+}
+
+void add_intervals(Evaluation& evaluation, const Manifest& manifest, const ScoreOptions& options, std::ostream& log) {
+  if (options.bootstrap.replicates == 0) return;
+  const SampleGroups groups = sample_groups(manifest);
+  if (groups.count < 2) {
+    evaluation.intervals_over = fmt::format("intervals need at least two {}, and there is {}",
+                                            groups.by_subject ? "subjects" : "pictures", groups.text());
+    fmt::print(log, "{}: {}\n", manifest.path.string(), evaluation.intervals_over);
+    return;
+  }
+  if (!groups.remark.empty()) fmt::print(log, "{}\n", groups.remark);
+  evaluation.intervals_over = groups.text();
+  evaluation.intervals = bootstrap(evaluation.aus, evaluation.peaks.heights, evaluation.labels, options.threshold,
+                                   groups, options.bootstrap);
+}
+
 }  // namespace
 
-std::vector<float> predict(Loader& loader, InferenceNetwork& network) {
+Peaks predict(Loader& loader, InferenceNetwork& network) {
   const int maps = network.config().heatmaps;
-  std::vector<float> predictions;
-  predictions.reserve(static_cast<size_t>(loader.row_count() * maps));
+  Peaks peaks;
+  peaks.points_per_map = loader.points_per_map();
   const int64_t steps = loader.steps_per_epoch();
   loader.start(0, steps);
   for (int64_t step = 0; step < steps; ++step) {
     const Batch& batch = loader.next();
     network.run(batch.pixels, batch.pictures);
     for (int n = 0; n < static_cast<int>(batch.pictures.size()); ++n) {
-      for (int k = 0; k < maps; ++k) predictions.push_back(network.peak(n, k).height);
+      for (int k = 0; k < maps; ++k) {
+        const HeatmapPeak& peak = network.peak(n, k);
+        peaks.heights.push_back(peak.height);
+        peaks.places.push_back({peak.x, peak.y});
+      }
     }
+    for (size_t i = 0; i < batch.points.size(); i += 2) peaks.points.push_back({batch.points[i], batch.points[i + 1]});
   }
-  return predictions;
+  return peaks;
+}
+
+std::vector<MisalignedScores> score_misaligned(InferenceNetwork& network, const std::vector<std::string>& aus,
+                                               const Manifest& manifest, const std::vector<double>& pixels,
+                                               const ScoreOptions& options) {
+  const std::vector<float> labels = labels_of(manifest, aus);
+  std::vector<MisalignedScores> scores;
+  for (const double distance : pixels) {
+    check(distance >= 0 && distance <= kMostMisalignment,
+          "landmarks moved by {} pixels: expected 0 to {}, beyond which a face may fold", distance, kMostMisalignment);
+    const Peaks peaks = predict_rows(network, aus, manifest, options, distance);
+    scores.push_back({distance, evaluate_predictions(aus, peaks.heights, labels, options.threshold),
+                      localise(aus, peaks, labels, network.config().map_size())});
+  }
+  return scores;
+}
+
+Evaluation score(InferenceNetwork& network, const std::vector<std::string>& aus, const Manifest& manifest,
+                 const ScoreOptions& options, std::ostream& log) {
+  Evaluation evaluation;
+  evaluation.aus = aus;
+  evaluation.labels = labels_of(manifest, aus);
+  for (const ManifestRow& row : manifest.rows) evaluation.samples.push_back({row.image, row.subject});
+  evaluation.pictures = static_cast<int>(manifest.rows.size());
+  const auto begin = std::chrono::steady_clock::now();
+  evaluation.peaks = predict_rows(network, aus, manifest, options, 0);
+  evaluation.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+
+  const std::vector<float>& predictions = evaluation.peaks.heights;
+  evaluation.metrics = evaluate_predictions(aus, predictions, evaluation.labels, options.threshold);
+  evaluation.localisation = localise(aus, evaluation.peaks, evaluation.labels, network.config().map_size());
+  add_intervals(evaluation, manifest, options, log);
+  if (!options.misalignments.empty()) {
+    const int most = options.misaligned_pictures > 0 ? options.misaligned_pictures : evaluation.pictures;
+    const Manifest some = select_rows(manifest, spread_rows(manifest, most));
+    evaluation.misaligned = score_misaligned(network, aus, some, options.misalignments, options);
+    evaluation.misaligned_pictures = static_cast<int>(some.rows.size());
+  }
+  if (options.faces > 0) {
+    const std::vector<float>& labels = evaluation.labels;
+    evaluation.best = example_faces(
+        manifest, best_rows(manifest, predictions, labels, options.threshold, options.faces), aus, network);
+    evaluation.worst = example_faces(manifest, worst_rows(manifest, predictions, labels, options.faces), aus, network);
+  }
+  return evaluation;
 }
 
 Evaluation evaluate(const EvaluationOptions& options, std::ostream& log) {
+  check(options.scores.bootstrap.replicates != 1,
+        "one bootstrap sample has no interval; 0: none, 2 or more: intervals");
   const Weights weights = read_weights(options.weights);
   Manifest manifest = read_manifest(options.manifest);
   const size_t all_rows = manifest.rows.size();
   add_missing_columns(manifest, weights.aus, log);
-  complete_landmarks(manifest, options.workers, log);
+  complete_landmarks(manifest, options.scores.workers, log);
+  for (const std::string& au : weights.aus) {
+    if (!options.scores.au_points.has(au))
+      fmt::print(log, "{}: has no line for {}, whose peaks are not localised\n", options.scores.au_points.source, au);
+  }
 
   const auto device = open_device(options.device);
-  LoaderOptions loading;
-  loading.aus = weights.aus;
-  loading.input_size = weights.config.input_size;
-  loading.batch = options.batch;
-  loading.workers = options.workers;
-  Loader loader(manifest, loading);
-  InferenceNetwork network(*device, weights, options.batch, loader.max_pixel_bytes());
-
-  Evaluation evaluation;
-  const auto begin = std::chrono::steady_clock::now();
-  evaluation.predictions = predict(loader, network);
-  evaluation.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
-  const std::vector<int> columns = manifest.columns_of(weights.aus);
-  for (const ManifestRow& row : manifest.rows) {
-    for (const int column : columns) evaluation.labels.push_back(row.intensities[static_cast<size_t>(column)]);
-  }
-  evaluation.metrics = evaluate_predictions(weights.aus, evaluation.predictions, evaluation.labels);
-  evaluation.pictures = static_cast<int>(manifest.rows.size());
+  InferenceNetwork network(*device, weights, options.batch,
+                           static_cast<size_t>(options.batch) * staged_bytes_bound(weights.config.input_size));
+  Evaluation evaluation = score(network, weights.aus, manifest, options.scores, log);
   evaluation.left_out = static_cast<int>(all_rows - manifest.rows.size());
   evaluation.device = device->description();
   return evaluation;
-}
-
-nlohmann::json to_json(const Evaluation& evaluation, const EvaluationOptions& options) {
-  nlohmann::json json = to_json(evaluation.metrics);
-  // File names may be any bytes, JSON is UTF-8.
-  const auto utf8 = [](const std::string& text) { return is_utf8(text) ? text : in_quotes(text); };
-  json["weights"] = utf8(options.weights.string());
-  json["data"] = utf8(options.manifest.string());
-  json["device"] = evaluation.device;
-  json["pictures"] = evaluation.pictures;
-  json["left_out"] = evaluation.left_out;
-  json["images_per_s"] = evaluation.pictures / evaluation.seconds;
-  return json;
 }
 
 }  // namespace sandglass

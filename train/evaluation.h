@@ -2,42 +2,86 @@
 #pragma once
 
 #include <filesystem>
+#include <optional>
 #include <ostream>
 #include <string>
 #include <vector>
 
 #include "model/inference_network.h"
+#include "train/bootstrap.h"
+#include "train/example_faces.h"
 #include "train/loader.h"
+#include "train/localisation.h"
 #include "train/metrics.h"
 
 namespace sandglass {
 
-/// Runs all batches of an evaluation loader through the network and returns the peak heights [rows][K], in manifest
-/// order.
-std::vector<float> predict(Loader& loader, InferenceNetwork& network);
+/// Runs all batches of an evaluation loader through the network; the peaks are in manifest order.
+Peaks predict(Loader& loader, InferenceNetwork& network);
+
+/// What is asked of an evaluation besides the figures themselves.
+struct ScoreOptions {
+  double threshold = kDefaultThreshold;  ///< from this intensity on an AU counts as present for F1
+  BootstrapOptions bootstrap;            ///< also: the seed of misalignment
+  /// The robustness experiment: pixels of a 256 x 256 registered face by which the registration's landmarks are moved
+  /// (see draw_misalignment), each from 0 to kMostMisalignment.
+  std::vector<double> misalignments;
+  int misaligned_pictures = 0;             ///< most pictures of that experiment, evenly spread; 0: all
+  int faces = 0;                           ///< that many best and as many worst faces are kept to look at
+  AuTable au_points = default_au_table();  ///< where the AUs should peak; those that it lacks are not localised
+  int workers = 2;                         ///< threads that load pictures
+};
+
+/// The figures with landmarks that were moved.
+struct MisalignedScores {
+  double pixels = 0;
+  Metrics metrics;
+  Localisation localisation;
+};
+
+struct Evaluation {
+  std::vector<std::string> aus;
+  Metrics metrics;
+  std::optional<Intervals> intervals;
+  std::string intervals_over;  ///< "12 subjects"; or why there are none; empty if they were not asked for
+  Localisation localisation;
+  std::vector<MisalignedScores> misaligned;
+  int misaligned_pictures = 0;
+  std::vector<ExampleFace> best, worst;  ///< ExampleFace::row counts in `samples`
+
+  struct Sample {
+    std::string image, subject;  ///< as in the manifest
+  };
+  std::vector<Sample> samples;  ///< [N]
+  Peaks peaks;                  ///< [N][K]
+  std::vector<float> labels;    ///< [N][K], below 0: not coded
+
+  int pictures = 0;
+  int left_out = 0;    ///< pictures without a face
+  double seconds = 0;  ///< that the network and the loading took for `pictures`
+  std::string device;
+};
+
+/// Scores a network that holds the weights to be judged. `aus`: of its maps. All rows of `manifest` need landmarks and
+/// it needs a column for each of `aus`. What keeps intervals from being computed is said on `log` and in the result.
+Evaluation score(InferenceNetwork& network, const std::vector<std::string>& aus, const Manifest& manifest,
+                 const ScoreOptions& options, std::ostream& log);
+
+/// The figures at each of `pixels` of misalignment, with directions that `seed` gives.
+std::vector<MisalignedScores> score_misaligned(InferenceNetwork& network, const std::vector<std::string>& aus,
+                                               const Manifest& manifest, const std::vector<double>& pixels,
+                                               const ScoreOptions& options);
 
 struct EvaluationOptions {
   std::filesystem::path weights;  ///< any file that read_weights reads
   std::filesystem::path manifest;
   DeviceChoice device;
   int batch = 8;
-  int workers = 2;
-};
-
-struct Evaluation {
-  Metrics metrics;
-  std::vector<float> predictions, labels;  ///< [pictures][K]
-  int pictures = 0;
-  int left_out = 0;  ///< pictures without a face
-  double seconds = 0;
-  std::string device;
+  ScoreOptions scores;
 };
 
 /// Evaluates weights on a manifest. Pictures without landmarks go through the face detector first. The manifest needs a
 /// column for one of the network's AUs at least; the others count as not coded. Remarks go to `log`.
 Evaluation evaluate(const EvaluationOptions& options, std::ostream& log);
-
-/// to_json(metrics) with "weights", "data", "device", "pictures", "left_out" and "images_per_s".
-nlohmann::json to_json(const Evaluation& evaluation, const EvaluationOptions& options);
 
 }  // namespace sandglass

@@ -11,7 +11,7 @@
 namespace sandglass {
 namespace {
 
-// Streams of random numbers under one seed: the order of an epoch, and each row's augmentation in it.
+// Streams of random numbers under one seed: the order of an epoch, each row's augmentation in it, and its misalignment.
 uint64_t order_stream(int64_t epoch) { return uint64_t{1} << 56 | static_cast<uint64_t>(epoch) << 32; }
 uint64_t augmentation_stream(int64_t epoch, int row) {
   return uint64_t{2} << 56 | static_cast<uint64_t>(epoch) << 32 | static_cast<uint32_t>(row);
@@ -19,6 +19,7 @@ uint64_t augmentation_stream(int64_t epoch, int row) {
 uint64_t augmentation_stream_at(int64_t epoch, int64_t place) {  // where a row may come several times
   return uint64_t{4} << 56 | static_cast<uint64_t>(epoch) << 32 | static_cast<uint32_t>(place);
 }
+uint64_t misalignment_stream(int row) { return uint64_t{3} << 56 | static_cast<uint32_t>(row); }
 
 }  // namespace
 
@@ -27,9 +28,9 @@ Loader::Loader(const Manifest& manifest, LoaderOptions options) : manifest_(mani
         "loader: batch {}, workers {} and input size {} must be at least 1", options_.batch, options_.workers,
         options_.input_size);
   columns_ = manifest_.columns_of(options_.aus);
-  const bool wants_points = options_.augmentation || !options_.table.definitions.empty();
-  for (const std::string& au : wants_points ? options_.aus : std::vector<std::string>()) {
-    definitions_.push_back(options_.table.find(au));
+  for (const std::string& au : options_.aus) {
+    const bool needed = options_.augmentation.has_value();
+    definitions_.push_back(needed || options_.table.has(au) ? options_.table.find(au) : AuDefinition{au, {}});
     points_per_map_ = std::max(points_per_map_, static_cast<int>(definitions_.back().places.size()));
   }
   for (size_t i = 0; i < manifest_.rows.size(); ++i) {
@@ -167,6 +168,9 @@ void Loader::append(int row_index, uint64_t augmentation_stream, Batch& batch) {
   if (options_.augmentation) {
     Random random(options_.seed, augmentation_stream);
     augmentation = draw_augmentation(*options_.augmentation, random);
+  } else if (options_.misalignment > 0) {
+    Random random(options_.seed, misalignment_stream(row_index));
+    augmentation = draw_misalignment(*row.landmarks, options_.misalignment, random);
   }
   PlacedFace face;
   StagedFace staged;

@@ -35,7 +35,7 @@ struct Batch {
 
 struct LoaderOptions {
   std::vector<std::string> aus;  ///< what the heatmaps stand for; each must have a column in the manifest
-  AuTable table;  ///< where they peak; each of `aus` must be defined (an evaluation may do without: an empty table)
+  AuTable table;  ///< where they peak; training needs a definition of each of `aus`, an evaluation takes what is there
   int input_size = 256;
   int batch = 8;
   int workers = 2;
@@ -47,6 +47,9 @@ struct LoaderOptions {
   /// Training: rows in random order, augmented; rows in which none of `aus` is coded are left out, and so are the rows
   /// that do not fill a batch (others each epoch). Nothing: evaluation, that is all rows in order as they are.
   std::optional<AugmentationConfig> augmentation;
+  /// Evaluation only: how far the registration's landmarks are moved, in pixels of a 256 x 256 registered face; see
+  /// draw_misalignment. The points stay where the face is.
+  double misalignment = 0;
 };
 
 class Loader {
@@ -63,7 +66,7 @@ class Loader {
   int row_count() const { return static_cast<int>(rows_.size()); }
   /// Batches an epoch.
   int64_t steps_per_epoch() const;
-  /// P: most points that one of the AUs has; 0 without a table.
+  /// P: most points that one of the AUs has; 0 if none is in the table.
   int points_per_map() const { return points_per_map_; }
   /// Most bytes that Batch::pixels will ever have.
   size_t max_pixel_bytes() const;

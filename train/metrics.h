@@ -1,26 +1,26 @@
-// How well predicted intensities agree with coded ones: ICC(3,1), Pearson correlation, MSE and MAE per Action Unit.
+// How well predicted intensities agree with coded ones: figures per Action Unit, and their means.
 #pragma once
 
+#include <array>
 #include <span>
 #include <string>
 #include <vector>
 
 #include <nlohmann/json.hpp>
 
+#include "train/agreement.h"
+
 namespace sandglass {
 
-/// ICC(3,1): two-way mixed effects, consistency, single rater. Shrout & Fleiss, "Intraclass correlations: uses in
-/// assessing rater reliability", Psychological Bulletin 86(2), 1979. `ratings`: [targets][raters], at least 2 of each.
-/// With the mean squares between targets (BMS) and residual (EMS) of the two-way analysis of variance and k raters:
-///   ICC(3,1) = (BMS - EMS) / (BMS + (k - 1) EMS)
-/// NaN where that is 0 / 0.
-double icc_3_1(std::span<const double> ratings, int raters);
+/// From this intensity on an AU counts as present for F1, as is usual for DISFA (Zhao, Chu and Zhang, "Deep region and
+/// multi-label learning for facial Action Unit detection", CVPR 2016).
+constexpr double kDefaultThreshold = 2;
 
-/// Agreement of one AU over the pictures in which it is coded. NaN: not defined (see evaluate_predictions).
+/// Agreement of one AU over the pictures in which it is coded. NaN: not defined (see train/agreement.h).
 struct AuMetrics {
   std::string au;
   int count = 0;  ///< coded pictures
-  double icc = 0, pearson = 0, mse = 0, mae = 0;
+  double icc = 0, mse = 0, mae = 0, pearson = 0, f1 = 0;
 };
 
 /// A mean over the AUs for which the figure is defined; NaN if there are none.
@@ -31,21 +31,50 @@ struct MeanMetric {
 
 struct Metrics {
   std::vector<AuMetrics> aus;
-  MeanMetric icc, pearson, mse, mae;
+  MeanMetric icc, mse, mae, pearson, f1;
 };
 
-/// Compares predictions [N][K] (clamped to 0-5 here) with labels [N][K] (0-5; below 0: not coded, left out). K = number
-/// of names. Not defined are: every figure without a coded picture; ICC where all labels are equal (there is nothing to
-/// agree about); Pearson where all labels or all predictions are equal. A prediction that is always the same has ICC 0.
-/// Throws Error if the sizes do not fit together or a prediction is NaN.
+/// The figures in the order in which they are shown.
+struct Figure {
+  const char* key;    ///< in JSON and CSV
+  const char* title;  ///< in tables
+  double AuMetrics::*of_au;
+  MeanMetric Metrics::*of_mean;
+  double (Agreement::*computed)() const;
+};
+inline constexpr std::array<Figure, 5> kFigures{{
+    {"icc", "ICC(3,1)", &AuMetrics::icc, &Metrics::icc, &Agreement::icc},
+    {"mse", "MSE", &AuMetrics::mse, &Metrics::mse, &Agreement::mse},
+    {"mae", "MAE", &AuMetrics::mae, &Metrics::mae, &Agreement::mae},
+    {"pearson", "Pearson", &AuMetrics::pearson, &Metrics::pearson, &Agreement::pearson},
+    {"f1", "F1", &AuMetrics::f1, &Metrics::f1, &Agreement::f1},
+}};
+
+/// Sums the agreement of predictions [N][K] (clamped to 0-5 here) with labels [N][K] (0-5; below 0: not coded, left
+/// out) for each group of pictures and each AU: the result is [groups][K]. `group_of` [N]: 0 to groups - 1; empty: all
+/// pictures are group 0. K = number of names. Throws Error if the sizes do not fit together or a prediction is NaN.
+std::vector<Agreement> sum_agreement(const std::vector<std::string>& names, std::span<const float> predictions,
+                                     std::span<const float> labels, double threshold,
+                                     std::span<const int> group_of = {}, int groups = 1);
+
+/// The figures that follow from one sum per AU.
+Metrics metrics_of(const std::vector<std::string>& names, std::span<const Agreement> sums);
+
+/// Both, for all pictures together.
 Metrics evaluate_predictions(const std::vector<std::string>& names, std::span<const float> predictions,
-                             std::span<const float> labels);
+                             std::span<const float> labels, double threshold = kDefaultThreshold);
 
-/// A table for people: a row per AU and one of means, which says where a mean is over fewer AUs.
+/// A table for people: a row per AU and one of means, and lines that say which means are over fewer AUs.
 std::string to_table(const Metrics& metrics);
+/// Those lines alone.
+std::string mean_remarks(const Metrics& metrics);
 
-/// {"aus": {"AU06": {"count", "icc", "pearson", "mse", "mae"}, ...}, "mean": {"icc", ...}, "mean_over": {"icc": 5,
+/// {"aus": {"AU06": {"count", "icc", "mse", "mae", "pearson", "f1"}, ...}, "mean": {"icc", ...}, "mean_over": {"icc":
+/// 5,
 /// ...}}; what is not defined is null.
 nlohmann::json to_json(const Metrics& metrics);
+
+/// `value`, or null where it is NaN, which JSON does not have.
+nlohmann::json json_number(double value);
 
 }  // namespace sandglass

@@ -29,7 +29,8 @@ RunFolder::RunFolder(const std::filesystem::path& path) : path_(path) {
   // write_file's temporary names: those of a run that was killed while writing.
   for (const auto& entry : std::filesystem::directory_iterator(path_, error)) {
     const std::string name = entry.path().filename().string();
-    for (const auto& file : {config(), checkpoint(), last(), best(), curve(), completed_manifest()}) {
+    for (const auto& file :
+         {config(), checkpoint(), last(), best(), completed_manifest(), description(), evaluation(), report()}) {
       if (name.starts_with(file.filename().string() + ".") && name.ends_with(".tmp")) {
         std::filesystem::remove(entry.path(), error);
       }
@@ -64,15 +65,14 @@ RecordFile::RecordFile(const std::filesystem::path& path, uint64_t bytes) : path
 
 RecordFile::~RecordFile() { close(descriptor_); }
 
-void RecordFile::append(const std::string& line) {
-  const std::string text = line + "\n";
-  for (size_t done = 0; done < text.size();) {
-    const ssize_t written = write(descriptor_, text.data() + done, text.size() - done);
+void RecordFile::write(std::string_view bytes) {
+  for (size_t done = 0; done < bytes.size();) {
+    const ssize_t written = ::write(descriptor_, bytes.data() + done, bytes.size() - done);
     if (written < 0 && errno == EINTR) continue;
     check(written > 0, "{}: cannot be written ({})", path_.string(), std::strerror(errno));
     done += static_cast<size_t>(written);
   }
-  bytes_ += text.size();
+  bytes_ += bytes.size();
 }
 
 uint64_t RecordFile::sync() {

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <string>
+#include <string_view>
 
 namespace sandglass {
 
@@ -25,7 +26,9 @@ class RunFolder {
   std::filesystem::path checkpoint() const { return path_ / "checkpoint.safetensors"; }
   std::filesystem::path last() const { return path_ / "last.safetensors"; }
   std::filesystem::path best() const { return path_ / "best.safetensors"; }
-  std::filesystem::path curve() const { return path_ / "curve.svg"; }
+  std::filesystem::path description() const { return path_ / "run.json"; }
+  std::filesystem::path evaluation() const { return path_ / "evaluation.json"; }
+  std::filesystem::path report() const { return path_ / "report.html"; }
   /// The training set with the landmarks that were found, where it came without.
   std::filesystem::path completed_manifest() const { return path_ / "train.csv"; }
   const std::filesystem::path& path() const { return path_; }
@@ -36,7 +39,7 @@ class RunFolder {
   int lock_ = -1;
 };
 
-/// A file of lines that grows, and can be cut back to where a checkpoint saw it.
+/// A file that grows, and can be cut back to where a checkpoint saw it.
 class RecordFile {
  public:
   /// Opens `path` and cuts it to its first `bytes` bytes (or what it has, if that is less).
@@ -45,8 +48,8 @@ class RecordFile {
   RecordFile(const RecordFile&) = delete;
   RecordFile& operator=(const RecordFile&) = delete;
 
-  /// Appends a line, which other processes see at once. Throws Error if the disk is full.
-  void append(const std::string& line);
+  /// Appends bytes, which other processes see at once. Throws Error if the disk is full.
+  void write(std::string_view bytes);
   /// Flushes to the disk and returns the length in bytes.
   uint64_t sync();
 

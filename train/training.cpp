@@ -1,5 +1,6 @@
 #include "train/training.h"
 
+#include <fmt/chrono.h>
 #include <fmt/ostream.h>
 #include <fmt/ranges.h>
 
@@ -8,28 +9,31 @@
 #include <chrono>
 #include <cmath>
 #include <csignal>
+#include <ctime>
 #include <memory>
 
 #include "engine/error.h"
 #include "engine/file.h"
+#include "engine/tensor_file.h"
 #include "model/inference_network.h"
 #include "model/training_network.h"
 #include "model/transfer.h"
 #include "train/balance.h"
 #include "train/checkpoint.h"
-#include "train/curve.h"
 #include "train/evaluation.h"
 #include "train/landmarks.h"
 #include "train/loader.h"
 #include "train/manifest.h"
 #include "train/progress.h"
 #include "train/run_folder.h"
+#include "train/run_reporter.h"
 #include "train/schedule.h"
 
 namespace sandglass {
 namespace {
 
 constexpr int kStepsPerRecord = 10;
+constexpr int kShownFaces = 4;  // at each validation, in the event file
 
 volatile std::sig_atomic_t stop_requested = 0;
 
@@ -143,14 +147,16 @@ class Session {
   TrainingResult run();
 
  private:
-  LoaderOptions loading(const AuTable& table) const;
+  LoaderOptions loading() const;
   void check_data_unchanged(const RunPosition& before) const;
   Weights starting_weights();
   TrainingNetworkOptions network_options();
+  nlohmann::json description(const TrainingOptions& options) const;
   void prepare_next();
   void step();
   void finish_epoch();
   double validate();
+  void evaluate_best();
   void record(nlohmann::json record);
   void save();
   void show_progress();
@@ -158,13 +164,16 @@ class Session {
 
   RunFolder& folder_;
   Progress& progress_;
+  std::ostream& log_;
   TrainingConfig config_;
+  AuTable table_;
   Manifest train_data_, validation_data_;
   std::unique_ptr<Device> device_;
   std::unique_ptr<Loader> loader_, validation_loader_;
   std::unique_ptr<TrainingNetwork> network_;
   std::unique_ptr<InferenceNetwork> validation_network_;
   std::unique_ptr<RecordFile> metrics_;
+  std::unique_ptr<RunReporter> reporter_;
   std::vector<float> validation_labels_;
   RunPosition position_;
   int64_t per_epoch_ = 0, total_ = 0;
@@ -177,10 +186,10 @@ class Session {
   double last_loss_ = 0;  // mean of the last record
 };
 
-LoaderOptions Session::loading(const AuTable& table) const {
+LoaderOptions Session::loading() const {
   LoaderOptions loading;
   loading.aus = config_.aus;
-  loading.table = table;
+  loading.table = table_;
   loading.input_size = config_.input_size;
   loading.batch = config_.batch;
   loading.workers = config_.workers;
@@ -189,13 +198,16 @@ LoaderOptions Session::loading(const AuTable& table) const {
 }
 
 Session::Session(const TrainingOptions& options, RunFolder& folder, Start start, Progress& progress, std::ostream& log)
-    : folder_(folder), progress_(progress), config_(std::move(start.config)) {
-  const AuTable table = config_.au_points.empty() ? default_au_table() : read_au_table(config_.au_points);
+    : folder_(folder),
+      progress_(progress),
+      log_(log),
+      config_(std::move(start.config)),
+      table_(config_.au_points.empty() ? default_au_table() : read_au_table(config_.au_points)) {
   train_data_ = read_manifest(options.train);
   train_data_.columns_of(config_.aus);  // before a search for faces that may take long
   const bool found_landmarks = complete_landmarks(train_data_, config_.workers, log);
-  position_.training_data = fingerprint(train_data_, config_.aus, table);
-  LoaderOptions training = loading(table);
+  position_.training_data = fingerprint(train_data_, config_.aus, table_);
+  LoaderOptions training = loading();
   training.cache_bytes = static_cast<size_t>(config_.cache_mb) << 20;
   training.augmentation = config_.augment;
   training.row_weights = row_weights(config_, train_data_);
@@ -204,8 +216,8 @@ Session::Session(const TrainingOptions& options, RunFolder& folder, Start start,
     validation_data_ = read_manifest(*options.validation);
     const std::vector<int> columns = validation_data_.columns_of(config_.aus);
     complete_landmarks(validation_data_, config_.workers, log);
-    position_.validation_data = fingerprint(validation_data_, config_.aus, table);
-    validation_loader_ = std::make_unique<Loader>(validation_data_, loading(table));
+    position_.validation_data = fingerprint(validation_data_, config_.aus, table_);
+    validation_loader_ = std::make_unique<Loader>(validation_data_, loading());
     for (const ManifestRow& row : validation_data_.rows) {
       for (const int column : columns) validation_labels_.push_back(row.intensities[static_cast<size_t>(column)]);
     }
@@ -235,6 +247,8 @@ Session::Session(const TrainingOptions& options, RunFolder& folder, Start start,
   write_file(folder_.config(), to_toml(config_));
   if (found_landmarks) keep_landmarks(train_data_, folder_.completed_manifest());
   metrics_ = std::make_unique<RecordFile>(folder_.metrics(), position_.metrics_bytes);
+  if (position_.step < total_)
+    reporter_ = std::make_unique<RunReporter>(folder_, position_.step, description(options), to_toml(config_));
   progress_.say(fmt::format("{} pictures, {} steps an epoch, {} epochs; {}{}", loader_->row_count(), per_epoch_,
                             config_.epochs, device_->description(),
                             position_.step > 0 ? fmt::format("; going on after step {}", position_.step) : ""));
@@ -281,6 +295,24 @@ void Session::check_data_unchanged(const RunPosition& before) const {
   check_same("validation", before.validation_data, position_.validation_data);
 }
 
+// For the report.
+nlohmann::json Session::description(const TrainingOptions& options) const {
+  const auto utf8 = [](const std::filesystem::path& path) {
+    return is_utf8(path.string()) ? path.string() : in_quotes(path.string());
+  };
+  nlohmann::json json{{"device", device_->description()},
+                      {"training data", utf8(options.train)},
+                      {"training pictures", loader_->row_count()},
+                      {"parameters", ParameterTable(config_.network()).parameter_count()},
+                      {"session started", fmt::format("{:%Y-%m-%d %H:%M:%S} UTC", fmt::gmtime(std::time(nullptr)))}};
+  if (options.validation) {
+    json["validation data"] = utf8(*options.validation);
+    json["validation pictures"] = validation_loader_->row_count();
+  }
+  for (const auto& [what, version] : options.versions) json["versions"][what] = version;
+  return json;
+}
+
 TrainingResult Session::run() {
   first_step_ = recorded_step_ = position_.step;
   begin_ = recorded_at_ = Clock::now();
@@ -302,6 +334,8 @@ TrainingResult Session::run() {
   }
   const bool finished = position_.step >= total_;
   if (!saved) save();
+  if (finished && validation_loader_) evaluate_best();
+  reporter_->write_page();
   if (!finished) {
     progress_.say(
         fmt::format("stopped after step {} of {}; everything is saved, go on with --resume", position_.step, total_));
@@ -376,23 +410,35 @@ void Session::finish_epoch() {
     }
   }
   progress_.say(line);
-  write_file(folder_.curve(), to_svg(read_curve(folder_.metrics())));
+  reporter_->write_page();
   recorded_at_ = Clock::now();  // what an epoch's end takes does not count as training time
 }
 
 double Session::validate() {
   validation_network_->set_weights(network_->weights());
   validation_ =
-      evaluate_predictions(config_.aus, predict(*validation_loader_, *validation_network_), validation_labels_);
+      evaluate_predictions(config_.aus, predict(*validation_loader_, *validation_network_).heights, validation_labels_);
   nlohmann::json json = to_json(*validation_);
   json["type"] = "validation";
   json["step"] = position_.step;
   json["epoch"] = position_.step / per_epoch_;
   record(std::move(json));
+  reporter_->faces(position_.step, example_faces(validation_data_, spread_rows(validation_data_, kShownFaces),
+                                                 config_.aus, *validation_network_));
   return validation_->icc.aus > 0 ? validation_->icc.value : -validation_->mse.value;
 }
 
-void Session::record(nlohmann::json record) { metrics_->append(record.dump()); }
+void Session::evaluate_best() {
+  progress_.say("evaluating the best weights for the report");
+  validation_network_->set_weights(read_weights(folder_.best()));
+  reporter_->evaluate(*validation_network_, config_.aus, validation_data_, table_, config_.seed, config_.workers,
+                      device_->description(), log_);
+}
+
+void Session::record(nlohmann::json record) {
+  metrics_->write(record.dump() + "\n");
+  reporter_->record(record);
+}
 
 void Session::save() {
   position_.metrics_bytes = metrics_->sync();

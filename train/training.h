@@ -1,4 +1,4 @@
-// Training: from manifests to a folder with weights, checkpoints, metrics and a curve.
+// Training: from manifests to a folder with weights, checkpoints, metrics and a report.
 #pragma once
 
 #include <filesystem>
@@ -22,6 +22,7 @@ struct TrainingOptions {
   DeviceChoice device;
   bool resume = false;
   bool live = false;  ///< the log is a terminal: rewrite the progress line in place
+  std::vector<std::pair<std::string, std::string>> versions;  ///< of what trains, name and version, for the report
 };
 
 struct TrainingResult {
@@ -35,10 +36,12 @@ struct TrainingResult {
 ///   metrics.jsonl           a record every ten steps, at each epoch's end and for each validation
 ///   last.safetensors        weights at the last checkpoint
 ///   best.safetensors        weights of the epoch with the best mean ICC(3,1) on the validation set (the smallest MSE
-///   where no
-///                           ICC is defined; the smallest training loss where there is no validation set)
+///                           where no ICC is defined; the smallest training loss where there is no validation set)
 ///   checkpoint.safetensors  all that `resume` needs
-///   curve.svg               loss and ICC so far
+///   report.html             curves so far; at the end also what evaluation.json holds
+///   evaluation.json         the best weights' scores on the validation set, written when the run is complete
+///   run.json                what trained: device, data, versions
+///   events.out.tfevents.*   the curves and some faces for TensorBoard, a file a session
 ///   train.csv               the training set with landmarks, where it came without
 ///
 /// A folder that holds a run is an Error without `resume`. With it, the settings are those of the checkpoint, then the

@@ -135,6 +135,23 @@ TEST_F(BadInputTest, Manifests) {
   EXPECT_FALSE(exists("run")) << "nothing was written";
 }
 
+TEST_F(BadInputTest, Reports) {
+  expect_error({"report", path("absent")}, {"absent: no such folder"});
+  write("no_run/notes.txt", "x");
+  expect_error({"report", path("no_run")}, {"no_run: holds no training run", "metrics.jsonl"});
+  write("run/metrics.jsonl", "{\"type\": \"train\", \"step\": \"many\", \"loss\": 1}\n");
+  expect_error({"report", path("run")}, {"run/metrics.jsonl:1: not a record of a training run"});
+  write("run/metrics.jsonl", "");
+  expect_error({"report", path("run"), path("absent")}, {"absent: no such folder"});
+  expect_error({"report", path("run"), "--out", path("absent/page.html")}, {"absent/page.html: cannot be written"});
+  write("run/evaluation.json", "{}");
+  expect_error({"report", path("run")}, {"run/evaluation.json: is not what `sandglass eval --json` writes"});
+  expect_error({"eval", "--weights", write_small_weights(), "--data", "m.csv", "--bootstrap", "1"},
+               {"one bootstrap sample has no interval"});
+  expect_error({"eval", "--weights", write_small_weights(), "--data", "m.csv", "--au-points", path("absent.txt")},
+               {"absent.txt: no such file"});
+}
+
 TEST_F(BadInputTest, Configurations) {
   const auto with = [&](const std::string& toml) {
     return std::vector<std::string>{

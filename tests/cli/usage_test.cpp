@@ -5,7 +5,8 @@ namespace {
 
 using testing::HasSubstr;
 
-const std::vector<std::string> kCommands{"info", "synth", "train", "eval", "infer", "convert", "bench", "experiment"};
+const std::vector<std::string> kCommands{"info",   "synth",   "train", "eval",      "infer",
+                                         "report", "convert", "bench", "experiment"};
 
 TEST_F(ProgramTest, WrongUsageIsOneLineAndCode2) {
   struct Case {
@@ -33,6 +34,10 @@ TEST_F(ProgramTest, WrongUsageIsOneLineAndCode2) {
       {{"train", "--train", "m"}, "--out is required"},
       {{"train", "--out", "m"}, "--train is required"},
       {{"eval", "--weights", "w"}, "--data is required"},
+      {{"eval", "--weights", "w", "--data", "m", "--misalign", "2,41"}, "--misalign: 41 is not from 0 to 40"},
+      {{"eval", "--weights", "w", "--data", "m", "--threshold", "0"}, "--threshold"},
+      {{"eval", "--weights", "w", "--data", "m", "--bootstrap", "-5"}, "--bootstrap"},
+      {{"report"}, "RUN_DIR is required"},
       {{"convert", "a"}, "OUT is required"},
       {{"convert", "a", "b", "c"}, "unexpected argument c"},
       {{"synth"}, "--out is required"},

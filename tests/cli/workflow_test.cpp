@@ -46,6 +46,22 @@ TEST_F(ProgramTest, SyntheticFacesTrainEvaluateInfer) {
   const json figures = json::parse(content_of(folder / "eval.json"));
   EXPECT_EQ(figures["pictures"], 12);
   EXPECT_TRUE(figures["aus"]["AU12"].contains("mse"));
+  EXPECT_EQ(figures["intervals"]["over"], "2 subjects");
+  const std::vector<std::string> to_csv{"eval", "--weights",   weights, "--data",     manifest, "--csv",
+                                        "-",    "--bootstrap", "0",     "--misalign", "0,8"};
+  const Finished table = run(to_csv);
+  ASSERT_EQ(table.code, 0) << table.err;
+  EXPECT_TRUE(table.out.starts_with("au,misalignment_px,count,icc,")) << table.out;
+  EXPECT_THAT(table.out, HasSubstr("\nmean,8,,"));
+
+  EXPECT_THAT(trained.out, HasSubstr("report: " + path("run/report.html")));
+  std::filesystem::remove(folder / "run/report.html");
+  const Finished one = run({"report", path("run")});
+  ASSERT_EQ(one.code, 0) << one.err;
+  EXPECT_THAT(content_of(folder / "run/report.html"), HasSubstr("Predicted against coded intensity"));
+  const Finished both = run({"report", path("run"), path("run/"), "--out", path("both.html")});
+  ASSERT_EQ(both.code, 0) << both.err;
+  EXPECT_THAT(content_of(folder / "both.html"), HasSubstr("2 runs compared"));
   const std::string odd = path("odd\xff.safetensors");  // a name that JSON cannot hold as it is
   std::filesystem::copy_file(weights, odd);
   EXPECT_EQ(run({"eval", "--weights", odd, "--data", manifest, "--json", path("odd.json")}).code, 0);

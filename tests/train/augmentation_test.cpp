@@ -114,5 +114,38 @@ TEST(Augmentation, SettingsDoNotDisturbEachOther) {
   EXPECT_EQ(a.position(), b.position());
 }
 
+TEST(Augmentation, MisalignmentMovesEachLandmarkByThatMuch) {
+  const Affine to_face = registration(kFace);
+  const auto moved_by = [&](double pixels, uint64_t seed) {
+    Random random(seed);
+    const Augmentation drawn = draw_misalignment(kFace, pixels, random);
+    const float eyes = std::hypot(kFace[45].x - kFace[36].x, kFace[45].y - kFace[36].y);
+    std::array<Point, 3> moves;
+    for (size_t i = 0; i < 3; ++i) {
+      const Point landmark = kFace[static_cast<size_t>(kRegistrationLandmarks[i])];
+      const Point found =
+          to_face.apply(Point{landmark.x + eyes * drawn.jitter[i].x, landmark.y + eyes * drawn.jitter[i].y});
+      moves[i] = {found.x - kRegistrationPlaces[i].x, found.y - kRegistrationPlaces[i].y};
+    }
+    return moves;
+  };
+  for (uint64_t seed = 0; seed < 20; ++seed) {
+    const std::array<Point, 3> small = moved_by(2, seed), large = moved_by(16, seed);
+    for (size_t i = 0; i < 3; ++i) {
+      EXPECT_NEAR(std::hypot(small[i].x, small[i].y), 2, 1e-3);
+      EXPECT_NEAR(std::hypot(large[i].x, large[i].y), 16, 1e-3);
+      EXPECT_NEAR(8 * small[i].x, large[i].x, 1e-2);  // the same direction
+      EXPECT_NEAR(8 * small[i].y, large[i].y, 1e-2);
+    }
+    EXPECT_GT(std::hypot(large[0].x - large[1].x, large[0].y - large[1].y), 1e-2) << "each its own";
+  }
+  Random random(1);
+  const Augmentation drawn = draw_misalignment(kFace, 3, random);
+  EXPECT_FALSE(drawn.mirror);
+  EXPECT_EQ(drawn.gain, 1);
+  EXPECT_EQ(place_face(kFace, 200, 256, draw_misalignment(kFace, 0, random)).landmarks[8].x,
+            place_face(kFace, 200, 256, {}).landmarks[8].x);
+}
+
 }  // namespace
 }  // namespace sandglass

@@ -13,18 +13,50 @@ namespace {
 
 constexpr float kNaN = std::numeric_limits<float>::quiet_NaN();
 
-TEST(Metrics, IccOfShroutAndFleiss) {
-  const std::vector<double> ratings = {9, 2, 5, 8, 6, 1, 3, 2, 8, 4, 6, 8, 7, 1, 2, 6, 10, 5, 6, 9, 6, 2, 4, 7};
-  EXPECT_NEAR(icc_3_1(ratings, 4), 0.71, 0.005);  // as printed in the paper
-  EXPECT_NEAR(icc_3_1(ratings, 4), 0.7148407148, 1e-10);
+Agreement agreement_of(const std::vector<std::pair<double, double>>& pairs, double threshold = 2) {
+  Agreement agreement;
+  for (const auto& [prediction, label] : pairs) agreement.add(prediction, label, threshold);
+  return agreement;
+}
+
+TEST(Metrics, IccOfShroutAndFleiss) {  // two of the four judges of their table 2
+  EXPECT_NEAR(agreement_of({{9, 2}, {6, 1}, {8, 4}, {7, 1}, {10, 5}, {6, 2}}).icc(), 0.7453416149, 1e-10);
+  EXPECT_NEAR(agreement_of({{2, 5}, {1, 3}, {4, 6}, {1, 2}, {5, 6}, {2, 4}}).icc(), 0.8944099379, 1e-10);
 }
 
 TEST(Metrics, IccTellsConsistencyNotAbsoluteAgreement) {
-  EXPECT_NEAR(icc_3_1(std::vector<double>{1, 3, 2, 4, 5, 7}, 2), 1, 1e-12);  // a constant difference does not count
-  EXPECT_NEAR(icc_3_1(std::vector<double>{1, 5, 2, 4, 3, 3, 4, 2, 5, 1}, 2), -1, 1e-12);
-  EXPECT_TRUE(std::isnan(icc_3_1(std::vector<double>{2, 2, 2, 2}, 2)));
-  EXPECT_THROW(icc_3_1(std::vector<double>{1, 2}, 2), Error);
-  EXPECT_THROW(icc_3_1(std::vector<double>{1, 2, 3}, 2), Error);
+  EXPECT_NEAR(agreement_of({{1, 3}, {2, 4}, {5, 7}}).icc(), 1, 1e-12);  // a constant difference does not count
+  EXPECT_NEAR(agreement_of({{1, 5}, {2, 4}, {3, 3}, {4, 2}, {5, 1}}).icc(), -1, 1e-12);
+  // By hand: means 1 and 1, Spp = 2, Sll = 2, Spl = 1, so 2 * 1 / 4; a prediction with half the spread: 2 Spl = 2, Spp
+  // + Sll = 2.5.
+  EXPECT_NEAR(agreement_of({{0, 0}, {1, 2}, {2, 1}}).icc(), 0.5, 1e-12);
+  EXPECT_NEAR(agreement_of({{0.5, 0}, {1, 1}, {1.5, 2}}).icc(), 0.8, 1e-12);
+  EXPECT_TRUE(std::isnan(agreement_of({{2, 2}, {2, 2}}).icc()));
+  EXPECT_TRUE(std::isnan(agreement_of({{1, 2}}).icc()));
+}
+
+TEST(Metrics, F1CountsFromTheThresholdOn) {
+  // By hand at 2: one of each of TP, FP, FN and TN: 2 / (2 + 1 + 1).
+  const std::vector<std::pair<double, double>> pairs{{2, 3}, {2.5, 1}, {1.99, 2}, {0, 0}};
+  EXPECT_NEAR(agreement_of(pairs, 2).f1(), 0.5, 1e-12);
+  EXPECT_NEAR(agreement_of(pairs, 1).f1(), 1, 1e-12);
+  EXPECT_NEAR(agreement_of(pairs, 3).f1(), 0, 1e-12);  // present once, never predicted
+  EXPECT_TRUE(std::isnan(agreement_of(pairs, 4).f1()));
+}
+
+TEST(Metrics, SumsOfGroupsAddUp) {
+  const Agreement a = agreement_of({{1, 3}, {2, 4}}), b = agreement_of({{5, 1}});
+  Agreement sum;
+  sum.add(a, 2);
+  sum.add(b);
+  sum.add(b, 0);
+  const Agreement expected = agreement_of({{1, 3}, {2, 4}, {1, 3}, {2, 4}, {5, 1}});
+  EXPECT_EQ(sum.count(), 5);
+  for (const Figure& figure : kFigures) EXPECT_NEAR((sum.*figure.computed)(), (expected.*figure.computed)(), 1e-12);
+  Agreement constant;  // ranges are those of what was added
+  constant.add(b, 3);
+  constant.add(a, 0);
+  EXPECT_TRUE(std::isnan(constant.icc()));
 }
 
 TEST(Metrics, MatchesNumpy) {
@@ -46,6 +78,10 @@ TEST(Metrics, MatchesNumpy) {
   EXPECT_NEAR(second.pearson, 0.9294685178, 1e-9);
   EXPECT_NEAR(second.mse, 0.3937500000, 1e-9);
   EXPECT_NEAR(second.mae, 0.5250000000, 1e-9);
+  EXPECT_NEAR(first.f1, 0.9090909091, 1e-9);
+  EXPECT_NEAR(second.f1, 0.6666666667, 1e-9);
+  EXPECT_NEAR(metrics.f1.value, (0.9090909091 + 0.6666666667) / 2, 1e-9);
+  EXPECT_NEAR(evaluate_predictions({"AU06", "AU12"}, predictions, labels, 1).aus[0].f1, 0.9333333333, 1e-9);
   EXPECT_NEAR(metrics.icc.value, (0.9642460495 + 0.9172912558) / 2, 1e-9);
   EXPECT_NEAR(metrics.mae.value, (0.3645833333 + 0.525) / 2, 1e-9);
   EXPECT_EQ(metrics.icc.aus, 2);

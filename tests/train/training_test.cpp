@@ -20,7 +20,7 @@
 #include "model/weights.h"
 #include "temporary_folder.h"
 #include "train/checkpoint.h"
-#include "train/evaluation.h"
+#include "train/evaluation_files.h"
 
 namespace sandglass {
 namespace {
@@ -200,7 +200,16 @@ TEST(Training, LearnsAndWritesWhatItPromises) {
   evaluating.weights = folder / "run/checkpoint.safetensors";  // a checkpoint is a file of weights, too
   EXPECT_NEAR(evaluate(evaluating, log).metrics.icc.value, evaluation.metrics.icc.value, 1e-9);
   EXPECT_EQ(read_weights(folder / "run/last.safetensors").aus, (std::vector<std::string>{"AU12", "AU06"}));
-  EXPECT_NE(read_file(folder / "run/curve.svg").find("AU12"), std::string::npos);
+  const std::string page = read_file(folder / "run/report.html");
+  for (const char* text :
+       {"ICC(3,1) on the validation set", "Robustness to misalignment", "data:image/", "unseen/manifest.csv"})
+    EXPECT_NE(page.find(text), std::string::npos) << text;
+  EXPECT_EQ(page.find("http"), std::string::npos);
+  const nlohmann::json best = nlohmann::json::parse(read_file(folder / "run/evaluation.json"));
+  EXPECT_NEAR(best["mean"]["icc"].get<double>(), evaluation.metrics.icc.value, 0.2);
+  EXPECT_EQ(best["misalignment"].size(), 5u);
+  EXPECT_GT(best["misalignment"][0]["mean"]["icc"].get<double>(), best["misalignment"][4]["mean"]["icc"].get<double>());
+  EXPECT_EQ(nlohmann::json::parse(read_file(folder / "run/run.json"))["training pictures"], 64);
   TrainingConfig config;
   read_config(folder / "run/config.toml", config);
   EXPECT_EQ(config.width, 16);
@@ -501,7 +510,7 @@ TEST(Evaluation, LeavesOutWhatIsNotThere) {
   EXPECT_EQ(evaluation.metrics.aus[0].count, 14);
   EXPECT_EQ(evaluation.metrics.aus[1].count, 0);
   EXPECT_NE(log.str().find("has no column for AU06, which is not evaluated"), std::string::npos) << log.str();
-  const nlohmann::json json = to_json(evaluation, options);
+  const nlohmann::json json = to_json(evaluation, options.scores, "net", "data");
   EXPECT_EQ(json["pictures"], 14);
   EXPECT_TRUE(json["aus"]["AU06"]["icc"].is_null());
 

@@ -3,7 +3,7 @@
 
 #include <vector>
 
-#include "infer/canvas.h"
+#include "face/canvas.h"
 
 namespace sandglass {
 

@@ -1,4 +1,4 @@
-#include "infer/glyphs.h"
+#include "face/glyphs.h"
 
 #include <algorithm>
 #include <array>

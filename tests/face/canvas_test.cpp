@@ -1,4 +1,4 @@
-#include "infer/canvas.h"
+#include "face/canvas.h"
 
 #include <gtest/gtest.h>
 

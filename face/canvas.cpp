@@ -1,11 +1,11 @@
-#include "infer/canvas.h"
+#include "face/canvas.h"
 
 #include <algorithm>
 #include <array>
 #include <cmath>
 
 #include "engine/error.h"
-#include "infer/glyphs.h"
+#include "face/glyphs.h"
 
 #define STB_IMAGE_RESIZE_STATIC
 #define STB_IMAGE_RESIZE_IMPLEMENTATION
