@@ -67,9 +67,10 @@ __device__ __forceinline__ Term loss_term(float d, float target, float delta) {
 }
 
 // partial[block] = the block's sum of w * f, dy = w * f' / count; y, target, dy: N x H x W x K. The gradient of maps
-// that are not coded is 0. y and target are float, dy is Gradient: float or bfloat16.
-template <LossFunction kFunction, typename Gradient, bool kDrawn>
-__global__ void __launch_bounds__(kThreads, kDrawn ? 6 : 8)
+// that are not coded is 0. y and target are float, dy is Gradient: float or bfloat16. Without kWeighted all w are 1,
+// which spares a register.
+template <LossFunction kFunction, typename Gradient, bool kDrawn, bool kWeighted>
+__global__ void __launch_bounds__(kThreads)
     pixel_loss_pass(int64_t maps, MapSizes sizes, GaussianSizes gaussian_sizes, LossPass a) {
   const double count = coded_maps(a.labels.intensities, maps) * sizes.pixels;
   const float scale = static_cast<float>(2 / (count > 0 ? count : 1));
@@ -78,7 +79,7 @@ __global__ void __launch_bounds__(kThreads, kDrawn ? 6 : 8)
   if (thread.active) {
     const bool coded = is_coded(a.labels.intensities, thread.map);
     float weight = 1;
-    if (coded && a.weights && a.labels.intensities)
+    if (kWeighted && coded && a.weights && a.labels.intensities)
       weight = a.weights[thread.map % sizes.maps_per_picture * kIntensityLevels +
                          intensity_level(a.labels.intensities[thread.map])];
     const float map_scale = weight * scale;
@@ -98,7 +99,7 @@ __global__ void __launch_bounds__(kThreads, kDrawn ? 6 : 8)
       sum += term.value;
       if (a.dy) static_cast<Gradient*>(a.dy)[at] = static_cast<Gradient>(map_scale * term.slope);
     }
-    sum *= weight;
+    if constexpr (kWeighted) sum *= weight;
   }
   sum = block_sum<kThreads>(sum);
   if (threadIdx.x == 0) a.partial[(int64_t{blockIdx.z} * gridDim.y + blockIdx.y) * gridDim.x + blockIdx.x] = sum;
@@ -146,8 +147,13 @@ class TwoStageLoss {
     const int64_t maps = int64_t{shape_.n} * shape_.c;
     with_function(spec_.function, [&]<LossFunction kFunction>() {
       with_type(gradient_, [&]<typename Gradient>() {
-        launch(KERNEL(pixel_loss_pass<kFunction, Gradient, kDrawn>), grid_, kThreads, 0, stream, maps,
-               map_sizes(shape_), sizes, pass);
+        const auto start = [&](const auto& kernel) {
+          launch(kernel, grid_, kThreads, 0, stream, maps, map_sizes(shape_), sizes, pass);
+        };
+        if (kDrawn && !pass.weights)  // where the targets are there one instance does for both
+          start(KERNEL(pixel_loss_pass<kFunction, Gradient, kDrawn, !kDrawn>));
+        else
+          start(KERNEL(pixel_loss_pass<kFunction, Gradient, kDrawn, true>));
       });
     });
     launch(KERNEL(pixel_loss_finish), 1, kThreads, 0, stream, pass.partial, blocks(), pass.labels.intensities, maps,
