@@ -12,6 +12,7 @@
 
 #include "engine/error.h"
 #include "engine/file.h"
+#include "train/augmentation.h"
 #include "train/evaluation.h"
 #include "train/synth/dataset.h"
 #include "train/training.h"
@@ -22,7 +23,7 @@ namespace {
 using nlohmann::json;
 using Path = std::filesystem::path;
 
-constexpr const char* kFigures[] = {"icc", "mse", "mae"};
+constexpr const char* kCompared[] = {"icc", "mse", "mae"};  // of kFigures
 
 // One table of the file; every key must be taken.
 class Table {
@@ -162,19 +163,22 @@ void make_faces(const Path& folder, Experiment& experiment, std::ostream& log) {
   }
 }
 
-// The figures with landmarks moved by each distance but 0, which is the test itself: a list of {"pixels", "mean", ...}.
-// The one place that knows how landmarks are moved; this build's evaluation does not, so that there are none.
-json misaligned_tests(const EvaluationOptions&, const std::vector<double>&, std::ostream&) { return json::array(); }
-
 json test_run(const Experiment& experiment, const ExperimentOptions& options, const Path& run, int seed,
               std::ostream& log) {
   EvaluationOptions evaluation;
   evaluation.weights = run / "best.safetensors";
   evaluation.manifest = experiment.test;
   evaluation.device = options.device;
-  json test = to_json(evaluate(evaluation, log).metrics);
+  evaluation.scores.misalignments = experiment.misalign;
+  const Evaluation scores = evaluate(evaluation, log);
+  json test = to_json(scores.metrics);
   test["seed"] = seed;
-  test["misaligned"] = misaligned_tests(evaluation, experiment.misalign, log);
+  test["misaligned"] = json::array();
+  for (const MisalignedScores& moved : scores.misaligned) {
+    json level = to_json(moved.metrics);
+    level["pixels"] = moved.pixels;
+    test["misaligned"].push_back(std::move(level));
+  }
   return test;
 }
 
@@ -211,7 +215,7 @@ json spread(const std::vector<json>& runs, const json::json_pointer& figure) {
 // {"icc": spread, "mse": ..., "mae": ...} of what lies at `place` in each run.
 json spreads(const std::vector<json>& runs, const json::json_pointer& place) {
   json result;
-  for (const char* figure : kFigures) result[figure] = spread(runs, place / figure);
+  for (const char* figure : kCompared) result[figure] = spread(runs, place / figure);
   return result;
 }
 
@@ -250,8 +254,8 @@ std::string aligned(const std::vector<std::vector<std::string>>& rows) {
 
 void write_results(const Path& out, const json& results) {
   write_file(out / "results.json", results.dump(2) + "\n");
-  write_file(out / "results.csv", to_csv(results));
-  write_file(out / "results.txt", to_text(results));
+  write_file(out / "results.csv", experiment_csv(results));
+  write_file(out / "results.txt", experiment_table(results));
 }
 
 }  // namespace
@@ -276,6 +280,9 @@ Experiment read_experiment(const Path& path) {
   }
   check(!experiment.seeds.empty(), "{}: seeds are missing: expected a list such as [1, 2, 3]", source);
   experiment.misalign = file.list<double>("misalign", "numbers");
+  for (const double pixels : experiment.misalign)
+    check(pixels >= 0 && pixels <= kMostMisalignment, "{}: misalign has {}, expected 0 to {} pixels",
+          file.place("misalign"), pixels, kMostMisalignment);
   read_data(file, source, folder, experiment);
 
   const toml::node* variants = file.find("variant");
@@ -333,7 +340,7 @@ ExperimentResult run_experiment(const ExperimentOptions& options, std::ostream& 
       tests[v].push_back(std::move(*test));
       const json results = gather(experiment.variants, tests);
       write_results(out, results);
-      result.table = to_text(results);
+      result.table = experiment_table(results);
     }
   result.finished = true;
   return result;
@@ -357,7 +364,7 @@ json gather(const std::vector<ExperimentVariant>& variants, const std::vector<st
   return results;
 }
 
-std::string to_text(const json& results) {
+std::string experiment_table(const json& results) {
   std::string text = "Mean and standard deviation over the seeds, on the test set.\n\n";
   std::vector<std::vector<std::string>> means{{"mean over AUs", "seeds", "ICC", "MSE", "MAE"}}, aus{{"ICC"}},
       moved{{"ICC, landmarks moved by"}};
@@ -383,9 +390,9 @@ std::string to_text(const json& results) {
   return text;
 }
 
-std::string to_csv(const json& results) {
+std::string experiment_csv(const json& results) {
   std::string csv = "variant,misalignment_px,au,seeds";
-  for (const char* figure : kFigures) csv += fmt::format(",{0},{0}_deviation", figure);
+  for (const char* figure : kCompared) csv += fmt::format(",{0},{0}_deviation", figure);
   csv += '\n';
   const auto number = [](const json& value) {
     return value.is_null() ? std::string() : fmt::format("{:.6f}", value.get<double>());
@@ -396,7 +403,7 @@ std::string to_csv(const json& results) {
     name += '"';
     const auto add = [&](const std::string& pixels, const std::string& au, const json& figures) {
       csv += fmt::format("{},{},{},{}", name, pixels, au, variant["runs"].size());
-      for (const char* figure : kFigures)
+      for (const char* figure : kCompared)
         csv += fmt::format(",{},{}", number(figures[figure]["mean"]), number(figures[figure]["deviation"]));
       csv += '\n';
     };
