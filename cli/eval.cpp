@@ -17,7 +17,10 @@ Command add_eval(CLI::App& program) {
   app->add_option("--weights", options.weights, "the network: .safetensors, .pth or .pth.tar")
       ->type_name("FILE")
       ->required();
-  app->add_option("--data", options.manifest, "manifest of labelled pictures")->type_name("MANIFEST")->required();
+  app->add_option("--data", options.manifest,
+                  "manifest, pack, or settings with [data] (.toml: its validation subjects)")
+      ->type_name("FILE")
+      ->required();
   app->add_option("--json", flags->json, "write the figures here as JSON, too")->type_name("FILE");
   add_device(*app, options.device);
   app->add_option("--batch", options.batch, "pictures that go through the network together")

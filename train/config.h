@@ -28,7 +28,16 @@ struct AugmentationConfig {
   double landmark_jitter = 0.02;  ///< fraction of the distance between the outer eye corners
 };
 
-/// One value per key, named as the key; those with a dot are in `augment` and `heatmap_*`. The defaults are the
+/// Where the labelled faces of a run come from; see train/data/data_set.h.
+struct DataConfig {
+  std::string format = "none";            ///< none: the faces are named by flags
+  std::string path, pictures;             ///< absolute; empty: none
+  std::string landmarks;                  ///< absolute, "detect", or empty: those that come with the data
+  std::string train = "all", validation;  ///< subjects
+  std::string frames = "order", not_coded = "drop", problems = "skip";
+};
+
+/// One value per key, named as the key; those with a dot are in `data`, `augment` and `heatmap_*`. The defaults are the
 /// program's.
 struct TrainingConfig {
   int width = 256, depth = 4, input_size = 256;
@@ -44,6 +53,7 @@ struct TrainingConfig {
   double weight_decay = 0, clip = 0;
   uint64_t seed = 1;
 
+  DataConfig data;
   int workers = 2, cache_mb = 512;
   AugmentationConfig augment;
 
@@ -77,7 +87,7 @@ struct ConfigKey {
 const std::vector<ConfigKey>& config_keys();
 
 /// Reads TOML into `config`; keys that are not there keep their values. Tables are flattened: `[augment] rotation = 10`
-/// is `augment.rotation = 10`. A relative `au_points` counts from the file's folder. Throws Error naming file, line and
+/// is `augment.rotation = 10`. A relative path counts from the file's folder. Throws Error naming file, line and
 /// key if the file is not TOML, a key is unknown (the error has the nearest), or a value has the wrong type or is out
 /// of range.
 void read_config(const std::filesystem::path& path, TrainingConfig& config);
@@ -85,7 +95,7 @@ void read_config(const std::filesystem::path& path, TrainingConfig& config);
 void parse_config(std::string_view toml, const std::string& source, TrainingConfig& config);
 
 /// Applies `key=value` as given after --set. Texts need no quotes; lists are `A,B` or `["A", "B"]`. A relative
-/// `au_points` counts from the working directory. Throws Error as read_config does.
+/// path counts from the working directory. Throws Error as read_config does.
 void apply_setting(std::string_view setting, TrainingConfig& config);
 
 /// All keys as TOML that parse_config reads back to the same values, each with its description as a comment.

@@ -8,6 +8,7 @@
 
 #include "engine/error.h"
 #include "engine/tensor_file.h"
+#include "train/data/data_set.h"
 #include "train/landmarks.h"
 
 namespace sandglass {
@@ -48,7 +49,7 @@ std::vector<float> predict(Loader& loader, InferenceNetwork& network) {
 
 Evaluation evaluate(const EvaluationOptions& options, std::ostream& log) {
   const Weights weights = read_weights(options.weights);
-  Manifest manifest = read_manifest(options.manifest);
+  Manifest manifest = read_evaluation_faces(options.manifest, weights.aus, log);
   const size_t all_rows = manifest.rows.size();
   add_missing_columns(manifest, weights.aus, log);
   complete_landmarks(manifest, options.workers, log);

@@ -17,8 +17,8 @@ namespace sandglass {
 std::vector<float> predict(Loader& loader, InferenceNetwork& network);
 
 struct EvaluationOptions {
-  std::filesystem::path weights;  ///< any file that read_weights reads
-  std::filesystem::path manifest;
+  std::filesystem::path weights;   ///< any file that read_weights reads
+  std::filesystem::path manifest;  ///< or a pack, or a TOML file with [data]
   DeviceChoice device;
   int batch = 8;
   int workers = 2;

@@ -15,6 +15,7 @@
 #include "model/training_network.h"
 #include "train/checkpoint.h"
 #include "train/curve.h"
+#include "train/data/data_set.h"
 #include "train/evaluation.h"
 #include "train/landmarks.h"
 #include "train/loader.h"
@@ -84,6 +85,7 @@ uint64_t fingerprint(const Manifest& manifest, const std::vector<std::string>& a
   const std::vector<int> columns = manifest.columns_of(aus);
   for (const ManifestRow& row : manifest.rows) {
     print.add(std::filesystem::path(row.image).filename().string());
+    if (row.frame >= 0) print.add(std::to_string(row.frame));
     for (const int column : columns) print.add(row.intensities[static_cast<size_t>(column)]);
     for (const Point& point : *row.landmarks) {
       print.add(point.x);
@@ -167,8 +169,10 @@ class Session {
 
   // For speed and time left.
   int64_t first_step_ = 0, recorded_step_ = 0;
-  Clock::time_point begin_, recorded_at_;
-  double speed_ = 0;      // images/s between the last two records
+  Clock::time_point begin_, recorded_at_, epoch_begin_;
+  double speed_ = 0;   // images/s between the last two records
+  double waited_ = 0;  // the loader's waited_seconds() at the last record
+  double epoch_waited_ = 0;
   double last_loss_ = 0;  // mean of the last record
 };
 
@@ -186,7 +190,8 @@ LoaderOptions Session::loading(const AuTable& table) const {
 Session::Session(const TrainingOptions& options, RunFolder& folder, Start start, Progress& progress, std::ostream& log)
     : folder_(folder), progress_(progress), config_(std::move(start.config)) {
   const AuTable table = config_.au_points.empty() ? default_au_table() : read_au_table(config_.au_points);
-  train_data_ = read_manifest(options.train);
+  TrainingFaces faces = read_training_faces(options.train, options.validation, config_, log);
+  train_data_ = std::move(faces.train);
   train_data_.columns_of(config_.aus);  // before a search for faces that may take long
   const bool found_landmarks = complete_landmarks(train_data_, config_.workers, log);
   position_.training_data = fingerprint(train_data_, config_.aus, table);
@@ -194,8 +199,8 @@ Session::Session(const TrainingOptions& options, RunFolder& folder, Start start,
   training.cache_bytes = static_cast<size_t>(config_.cache_mb) << 20;
   training.augmentation = config_.augment;
   loader_ = std::make_unique<Loader>(train_data_, training);
-  if (options.validation) {
-    validation_data_ = read_manifest(*options.validation);
+  if (faces.validation) {
+    validation_data_ = std::move(*faces.validation);
     const std::vector<int> columns = validation_data_.columns_of(config_.aus);
     complete_landmarks(validation_data_, config_.workers, log);
     position_.validation_data = fingerprint(validation_data_, config_.aus, table);
@@ -204,7 +209,7 @@ Session::Session(const TrainingOptions& options, RunFolder& folder, Start start,
       for (const int column : columns) validation_labels_.push_back(row.intensities[static_cast<size_t>(column)]);
     }
     check(std::any_of(validation_labels_.begin(), validation_labels_.end(), [](float label) { return label >= 0; }),
-          "{}: no picture is coded for any of the Action Units to validate", options.validation->string());
+          "{}: no picture is coded for any of the Action Units to validate", validation_data_.path.string());
   }
   if (start.checkpoint) check_data_unchanged(start.checkpoint->position);
 
@@ -252,7 +257,7 @@ void Session::check_data_unchanged(const RunPosition& before) const {
 
 TrainingResult Session::run() {
   first_step_ = recorded_step_ = position_.step;
-  begin_ = recorded_at_ = Clock::now();
+  begin_ = recorded_at_ = epoch_begin_ = Clock::now();
   if (position_.step >= total_) {
     progress_.say(fmt::format("{}: the run is complete ({} steps); to train on, set more epochs",
                               folder_.path().string(), position_.step));
@@ -308,14 +313,18 @@ void Session::step() {
   const int64_t in_epoch = (position_.step - 1) % per_epoch_ + 1;
   const int64_t before = std::max(position_.step - in_epoch, (position_.step - 1) / kStepsPerRecord * kStepsPerRecord);
   last_loss_ = position_.record_loss / static_cast<double>(position_.step - before);
-  speed_ = static_cast<double>((position_.step - recorded_step_) * config_.batch) / seconds_since(recorded_at_);
+  const double seconds = seconds_since(recorded_at_);
+  speed_ = static_cast<double>((position_.step - recorded_step_) * config_.batch) / seconds;
+  const double waiting = (loader_->waited_seconds() - waited_) / seconds;
+  waited_ = loader_->waited_seconds();
   record({{"type", "train"},
           {"step", position_.step},
           {"epoch", static_cast<double>(position_.step) / static_cast<double>(per_epoch_)},
           {"loss", last_loss_},
           {"lr", rates.rate},
           {"gradient_norm", result.gradient_norm},
-          {"images_per_s", speed_}});
+          {"images_per_s", speed_},
+          {"waiting", waiting}});
   position_.record_loss = 0;
   recorded_step_ = position_.step;
   recorded_at_ = Clock::now();
@@ -326,7 +335,9 @@ void Session::finish_epoch() {
   const double loss = position_.epoch_loss / static_cast<double>(per_epoch_);
   position_.epoch_loss = 0;
   record({{"type", "epoch"}, {"step", position_.step}, {"epoch", epoch}, {"loss", loss}});
-  std::string line = fmt::format("epoch {}/{}: loss {:.5f}", epoch, config_.epochs, loss);
+  const double waiting = (loader_->waited_seconds() - epoch_waited_) / seconds_since(epoch_begin_);
+  std::string line = fmt::format("epoch {}/{}: loss {:.5f}, {:.1f} % of the time waiting for pictures", epoch,
+                                 config_.epochs, loss, 100 * waiting);
 
   const bool validates = validation_loader_ && (epoch % config_.validate_every == 0 || epoch == config_.epochs);
   if (validates || !validation_loader_) {
@@ -346,7 +357,8 @@ void Session::finish_epoch() {
   }
   progress_.say(line);
   write_file(folder_.curve(), to_svg(read_curve(folder_.metrics())));
-  recorded_at_ = Clock::now();  // what an epoch's end takes does not count as training time
+  epoch_begin_ = recorded_at_ = Clock::now();  // what an epoch's end takes does not count as training time
+  epoch_waited_ = loader_->waited_seconds();
 }
 
 double Session::validate() {

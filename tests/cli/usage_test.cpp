@@ -5,7 +5,7 @@ namespace {
 
 using testing::HasSubstr;
 
-const std::vector<std::string> kCommands{"info", "synth", "train", "eval", "infer", "convert", "bench"};
+const std::vector<std::string> kCommands{"info", "synth", "train", "eval", "infer", "convert", "bench", "data"};
 
 TEST_F(ProgramTest, WrongUsageIsOneLineAndCode2) {
   struct Case {
@@ -31,7 +31,10 @@ TEST_F(ProgramTest, WrongUsageIsOneLineAndCode2) {
       {{"infer", "--weights", "w", "a.png", "--device", "tpu"}, "--device: tpu not in"},
       {{"infer", "--weights", "w", "a.png", "--registered", "--landmarks", "l"}, "--registered"},
       {{"train", "--train", "m"}, "--out is required"},
-      {{"train", "--out", "m"}, "--train is required"},
+      {{"data"}, "subcommand is required"},
+      {{"data", "check"}, "CONFIG is required"},
+      {{"data", "pack", "a.toml"}, "--out is required"},
+      {{"data", "pack", "a.toml", "--out", "f", "--jpeg", "101"}, "101 is not from 1 to 100"},
       {{"eval", "--weights", "w"}, "--data is required"},
       {{"convert", "a"}, "OUT is required"},
       {{"convert", "a", "b", "c"}, "unexpected argument c"},
