@@ -134,7 +134,11 @@ std::vector<MarkedImage> read_imglab(const std::filesystem::path& path) {
 
 #ifdef SANDGLASS_MATIO
 
-bool can_read_mat() { return true; }
+std::string mat_library_version() {
+  int major = 0, minor = 0, release = 0;
+  Mat_GetLibraryVersion(&major, &minor, &release);
+  return fmt::format("{}.{}.{}", major, minor, release);
+}
 
 Landmarks read_disfa_mat(const std::filesystem::path& path) {
   const std::string name = path.string();
@@ -173,7 +177,7 @@ Landmarks read_disfa_mat(const std::filesystem::path& path) {
 
 #else
 
-bool can_read_mat() { return false; }
+std::string mat_library_version() { return ""; }
 
 Landmarks read_disfa_mat(const std::filesystem::path& path) {
   fail(

@@ -3,6 +3,7 @@
 
 #include <bitset>
 #include <filesystem>
+#include <string>
 #include <vector>
 
 #include "face/image.h"
@@ -36,7 +37,7 @@ std::vector<MarkedImage> read_imglab(const std::filesystem::path& path);
 /// them). A matrix of 68 x 2 is taken, too. Coordinates are taken as they are. Throws Error naming the file if it is
 /// not such a file, a number is not finite, or this build has no matio.
 Landmarks read_disfa_mat(const std::filesystem::path& path);
-/// Whether this build can (it was made with matio).
-bool can_read_mat();
+/// Version of matio; empty: this build was made without.
+std::string mat_library_version();
 
 }  // namespace sandglass

@@ -226,7 +226,10 @@ Image Video::State::convert() {
 Video::Video(const std::filesystem::path& path) : state_(std::make_unique<State>(path)) {}
 Video::~Video() = default;
 
-bool Video::available() { return true; }
+std::string Video::library_version() {
+  const unsigned version = avformat_version();
+  return fmt::format("{}.{}.{}", AV_VERSION_MAJOR(version), AV_VERSION_MINOR(version), AV_VERSION_MICRO(version));
+}
 
 int64_t Video::stated_frame_count() const { return state_->format->streams[state_->stream]->nb_frames; }
 
@@ -268,7 +271,7 @@ Video::Video(const std::filesystem::path& path) {
 }
 Video::~Video() = default;
 
-bool Video::available() { return false; }
+std::string Video::library_version() { return ""; }
 int64_t Video::stated_frame_count() const { return 0; }
 int64_t Video::frame_count() { return 0; }
 Image Video::read(int64_t) { return {}; }

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <memory>
+#include <string>
 
 #include "face/image.h"
 
@@ -17,8 +18,8 @@ class Video {
   explicit Video(const std::filesystem::path& path);
   ~Video();
 
-  /// Whether this build can read videos at all (it was made with FFmpeg).
-  static bool available();
+  /// Version of FFmpeg's libavformat; empty: this build was made without, and cannot read videos.
+  static std::string library_version();
 
   /// How many frames the file's header says there are; 0 where it does not say. Costs nothing.
   int64_t stated_frame_count() const;

@@ -193,7 +193,8 @@ Session::Session(const TrainingOptions& options, RunFolder& folder, Start start,
   TrainingFaces faces = read_training_faces(options.train, options.validation, config_, log);
   train_data_ = std::move(faces.train);
   train_data_.columns_of(config_.aus);  // before a search for faces that may take long
-  const bool found_landmarks = complete_landmarks(train_data_, config_.workers, log);
+  DataLog problems(config_.data.format == "none" || config_.data.problems == "stop");
+  const bool found_landmarks = complete_landmarks(train_data_, config_.workers, log, problems);
   position_.training_data = fingerprint(train_data_, config_.aus, table);
   LoaderOptions training = loading(table);
   training.cache_bytes = static_cast<size_t>(config_.cache_mb) << 20;
@@ -202,7 +203,7 @@ Session::Session(const TrainingOptions& options, RunFolder& folder, Start start,
   if (faces.validation) {
     validation_data_ = std::move(*faces.validation);
     const std::vector<int> columns = validation_data_.columns_of(config_.aus);
-    complete_landmarks(validation_data_, config_.workers, log);
+    complete_landmarks(validation_data_, config_.workers, log, problems);
     position_.validation_data = fingerprint(validation_data_, config_.aus, table);
     validation_loader_ = std::make_unique<Loader>(validation_data_, loading(table));
     for (const ManifestRow& row : validation_data_.rows) {
@@ -211,6 +212,7 @@ Session::Session(const TrainingOptions& options, RunFolder& folder, Start start,
     check(std::any_of(validation_labels_.begin(), validation_labels_.end(), [](float label) { return label >= 0; }),
           "{}: no picture is coded for any of the Action Units to validate", validation_data_.path.string());
   }
+  problems.print(log);
   if (start.checkpoint) check_data_unchanged(start.checkpoint->position);
 
   device_ = open_device(options.device);

@@ -4,6 +4,7 @@
 
 #include <array>
 
+#include "engine/error.h"
 #include "engine/random.h"
 #include "tests/face/temporary_folder.h"
 #include "tests/face/video_file.h"

@@ -27,6 +27,7 @@ DataReport check_data(const TrainingConfig& config, const std::string& part, boo
   DataReport report{
       part, part == "train" ? config.data.train : config.data.validation, {}, DataLog(config.data.problems == "stop")};
   report.set = read_data_set(config.data, report.subjects, config.aus, report.log);
+  leave_out_beyond_videos(report.set.faces, report.log);
   if (images) check_pictures(report.set.faces, report.log);
   return report;
 }

@@ -101,6 +101,7 @@ Manifest read_part(const TrainingConfig& config, const std::string& subjects, co
                    std::ostream& out) {
   DataLog log(config.data.problems == "stop");
   Manifest faces = read_data_set(config.data, subjects, aus, log).faces;
+  leave_out_beyond_videos(faces, log);
   log.print(out);
   fmt::print(out, "{}: {} frames of {}\n", config.data.path, faces.rows.size(),
              subjects == "all" ? "all subjects" : subjects);
@@ -150,22 +151,49 @@ DataFound read_manifest_data(const DataRequest& request, DataLog& log) {
 
 DataFound read_pack_data(const DataRequest& request, DataLog&) { return {read_pack(request.data.path), {}, {}}; }
 
+namespace {
+
+// Leaves out the rows of videos whose frame is not among as many as `count_frames` says; 0: it does not know.
+void leave_out_frames(Manifest& faces, DataLog& log, int64_t (*count_frames)(Video&)) {
+  std::map<std::string, int64_t> counts;
+  std::map<std::string, std::string> broken;
+  std::erase_if(faces.rows, [&](const ManifestRow& row) {
+    if (row.frame < 0) return false;
+    return !log.attempt([&] {
+      const std::string path = faces.image_path(row).string();
+      const auto [count, is_new] = counts.emplace(path, 0);
+      try {
+        if (is_new) {
+          Video video(path);
+          count->second = count_frames(video);
+        }
+      } catch (const Error& error) {
+        broken.emplace(path, error.what());
+      }
+      const auto why = broken.find(path);
+      if (why != broken.end()) reject(kBadPicture, "{}: {}", faces.place(row), why->second);
+      if (count->second > 0 && row.frame >= count->second) {
+        reject(kNoPicture, "{}: frame {} is not there: {} has {} frames", faces.place(row), row.frame + 1, path,
+               count->second);
+      }
+    });
+  });
+}
+
+}  // namespace
+
+void leave_out_beyond_videos(Manifest& faces, DataLog& log) {
+  if (!faces.pack) leave_out_frames(faces, log, [](Video& video) { return video.stated_frame_count(); });
+  check_left(faces, log);
+}
+
 void check_pictures(Manifest& faces, DataLog& log) {
   PictureSource packed;
-  std::map<std::string, int64_t> frame_counts;  // of videos; -1: cannot be read
+  if (!faces.pack) leave_out_frames(faces, log, [](Video& video) { return video.frame_count(); });
   std::erase_if(faces.rows, [&](const ManifestRow& row) {
     return !log.attempt(kBadPicture, [&] {
-      if (faces.pack) {
-        packed.read(faces, row);
-      } else if (row.frame < 0) {
-        read_image_size(faces.image_path(row));
-      } else {
-        const auto [entry, is_new] = frame_counts.emplace(row.image, -1);
-        if (is_new) entry->second = Video(faces.image_path(row)).frame_count();
-        check(row.frame < entry->second, "{}: frame {} is not there: {}", faces.place(row), row.frame + 1,
-              entry->second < 0 ? "the video cannot be read"
-                                : fmt::format("{} has {} frames", faces.image_path(row).string(), entry->second));
-      }
+      if (faces.pack) packed.read(faces, row);
+      if (row.frame < 0) read_image_size(faces.image_path(row));
     });
   });
   check_left(faces, log);

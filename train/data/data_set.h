@@ -38,6 +38,10 @@ struct DataSet {
 DataSet read_data_set(const DataConfig& data, const std::string& subjects, const std::vector<std::string>& aus,
                       DataLog& log);
 
+/// Leaves out the frames that lie beyond the end of their video, and those of videos that cannot be opened, which go to
+/// `log`. Of each video the header is read, no frame is decoded.
+void leave_out_beyond_videos(Manifest& faces, DataLog& log);
+
 /// Opens the faces' pictures: decodes the headers of picture files, counts the frames of videos, compares packed faces
 /// with their checksums. What cannot be read goes to `log` and is left out.
 void check_pictures(Manifest& faces, DataLog& log);

@@ -70,12 +70,6 @@ std::optional<int> number_in(const path& file) {
   return number;
 }
 
-bool has_extension(const path& file, const std::vector<std::string_view>& extensions) {
-  std::string extension = file.extension().string();
-  std::transform(extension.begin(), extension.end(), extension.begin(), lower);
-  return std::find(extensions.begin(), extensions.end(), extension) != extensions.end();
-}
-
 std::map<int, path> numbered_files(const path& folder, const std::vector<std::string_view>& extensions) {
   std::map<int, path> files;
   for (path& file : files_in(folder)) {
@@ -83,17 +77,6 @@ std::map<int, path> numbered_files(const path& folder, const std::vector<std::st
     if (const auto number = number_in(file)) files.emplace(*number, std::move(file));
   }
   return files;
-}
-
-const std::vector<std::string_view>& picture_extensions() {
-  static const std::vector<std::string_view> extensions{".jpg", ".jpeg", ".png", ".bmp"};
-  return extensions;
-}
-
-const std::vector<std::string_view>& video_extensions() {
-  static const std::vector<std::string_view> extensions{".mp4", ".avi", ".mov",  ".mkv", ".webm",
-                                                        ".wmv", ".mpg", ".mpeg", ".m4v"};
-  return extensions;
 }
 
 }  // namespace sandglass

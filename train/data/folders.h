@@ -9,6 +9,8 @@
 #include <string_view>
 #include <vector>
 
+#include "face/file_kinds.h"
+
 namespace sandglass {
 
 /// Letters and digits of a name, in lower case: "AU Intensity Codes3.0" and "AU-Intensity-Codes3.0" are one.
@@ -31,10 +33,5 @@ std::optional<int> number_in(const std::filesystem::path& file);
 /// The files of one of `extensions` (lower case, with the dot; compared in any case) in a folder, by number_in().
 std::map<int, std::filesystem::path> numbered_files(const std::filesystem::path& folder,
                                                     const std::vector<std::string_view>& extensions);
-bool has_extension(const std::filesystem::path& file, const std::vector<std::string_view>& extensions);
-
-/// Extensions of the pictures and the videos that are read.
-const std::vector<std::string_view>& picture_extensions();
-const std::vector<std::string_view>& video_extensions();
 
 }  // namespace sandglass

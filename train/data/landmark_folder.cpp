@@ -118,7 +118,7 @@ void add_landmarks(Manifest& faces, const DataConfig& data, const path& pictures
     add_from_imglab(faces, data.landmarks, log);
   } else if (!data.landmarks.empty()) {
     add_from_folder(faces, data.landmarks, pictures, log);
-  } else if (!own_folder.empty() && can_read_mat()) {
+  } else if (!own_folder.empty() && !mat_library_version().empty()) {
     add_from_folder(faces, own_folder, pictures, log);
   } else if (!own_folder.empty()) {
     log.remark(fmt::format("{}: is not read, because this build has no matio (libmatio-dev)", own_folder.string()));

@@ -31,6 +31,7 @@ std::string all_subjects(const DataConfig& data) {
 PackingResult pack_data(const TrainingConfig& config, const PackingOptions& options, DataLog& log, std::ostream& out) {
   check(config.data.format != "pack", "{}: is a pack already", config.data.path);
   Manifest faces = read_data_set(config.data, all_subjects(config.data), config.aus, log).faces;
+  leave_out_beyond_videos(faces, log);
   const PackInfo info{faces.aus, config.input_size, pack_margin(config.augment, config.input_size), options.quality};
   PackWriter writer(options.out, info);  // what cannot be written is said before the work
   complete_landmarks(faces, config.workers, out, log);

@@ -31,7 +31,7 @@ std::filesystem::path write_mat(const std::filesystem::path& path, const char* n
 
 TEST(DisfaMat, SixtySixPointsAreTheSixtyEightWithoutTheInnerMouthCorners) {
   const TemporaryFolder folder;
-  ASSERT_TRUE(can_read_mat());
+  ASSERT_NE(mat_library_version(), "");
   const Landmarks landmarks = read_disfa_mat(write_mat(folder / "a.mat", "pts", 66));
   EXPECT_EQ(landmarks[59].x, 590);
   EXPECT_EQ(landmarks[61].x, 600);
