@@ -167,6 +167,7 @@ void Loader::append(int row_index, int64_t epoch, Batch& batch) {
     const Picture image = picture(row);
     face = place_face(*row.landmarks, image.view.width, options_.input_size, augmentation);
     staged = stage_face(image.view, face.to_output.inverse(), options_.input_size, batch.pixels);
+    if (manifest_.pack) manifest_.pack->release(row.frame);
   } catch (const Error& error) {
     fail("{}: {}", manifest_.place(row), error.what());
   }

@@ -307,6 +307,13 @@ Picture FacePack::picture(int face) const {
   return picture;
 }
 
+void FacePack::release(int face) const {
+  const Record& record = records_[static_cast<size_t>(face)];
+  const auto page = static_cast<uint64_t>(sysconf(_SC_PAGESIZE));
+  const uint64_t begin = record.offset / page * page;
+  madvise(const_cast<uint8_t*>(data_) + begin, record.offset + record.bytes - begin, MADV_DONTNEED);
+}
+
 void FacePack::check_margin(const AugmentationConfig& augmentation) const {
   const int wanted = pack_margin(augmentation, info_.size);
   check(

@@ -82,6 +82,10 @@ class FacePack {
   /// are first asked for. Throws Error naming file and face if they differ.
   Picture picture(int face) const;
 
+  /// Takes a face's pixels out of this process' memory, so that it does not grow with what has been read; they stay in
+  /// the system's file cache. Reading them again brings them back.
+  void release(int face) const;
+
   /// Throws Error unless the margin is wide enough for this augmentation.
   void check_margin(const AugmentationConfig& augmentation) const;
 

@@ -97,7 +97,7 @@ TEST_F(OwnVideoTest, FramesAreThoseOfTheLabels) {
     const Point corner = (*row.landmarks)[48];
     const int red =
         picture.view.at(static_cast<int>(std::lround(corner.y)), static_cast<int>(std::lround(corner.x)))[0];
-    EXPECT_NEAR(red, 30 + 40 * row.intensities[0], 45) << "frame " << i;
+    EXPECT_NEAR(red, 30 + 40 * row.intensities[0], 19) << "frame " << i;
   }
 }
 

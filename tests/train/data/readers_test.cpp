@@ -32,8 +32,9 @@ TEST(Subjects, PresetsAreThePublishedSplits) {
   EXPECT_TRUE(development.has("F022") && development.has("M018") && !development.has("F024"));
   std::set<std::string> all;
   for (const char* part : {"disfa-part1", "disfa-part2", "disfa-part3"}) {
-    EXPECT_EQ(Subjects(part).names().size(), 9u);
-    for (const std::string& name : Subjects(part).names()) EXPECT_TRUE(all.insert(name).second) << name;
+    const Subjects subjects(part);
+    EXPECT_EQ(subjects.names().size(), 9u);
+    for (const std::string& name : subjects.names()) EXPECT_TRUE(all.insert(name).second) << name;
   }
   // The 27 subjects that DISFA has.
   EXPECT_EQ(all.size(), 27u);
