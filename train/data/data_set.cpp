@@ -192,8 +192,12 @@ void check_pictures(Manifest& faces, DataLog& log) {
   if (!faces.pack) leave_out_frames(faces, log, [](Video& video) { return video.frame_count(); });
   std::erase_if(faces.rows, [&](const ManifestRow& row) {
     return !log.attempt(kBadPicture, [&] {
-      if (faces.pack) packed.read(faces, row);
-      if (row.frame < 0) read_image_size(faces.image_path(row));
+      if (faces.pack) {
+        packed.read(faces, row);
+        faces.pack->release(row.frame);
+      } else if (row.frame < 0) {
+        read_image_size(faces.image_path(row));
+      }
     });
   });
   check_left(faces, log);

@@ -42,6 +42,12 @@ Frames find_frames(const path& place, bool by_number) {
   return frames;
 }
 
+// The AU whose intensity a column holds, "AU06" for AU06_r, AU06 and AU6; empty if it holds something else.
+std::string au_of_column(std::string_view name) {
+  if (name.ends_with("_r")) name.remove_suffix(2);
+  return is_au_column(name) ? normalise_au_name(name) : "";
+}
+
 struct OpenFaceColumns {
   OpenFaceColumns(const Columns& columns, const std::vector<std::string>& aus)
       : frame(columns.find("frame")),
@@ -51,8 +57,11 @@ struct OpenFaceColumns {
     check(frame >= 0, "{}, row 1: no column 'frame'; is it a CSV of OpenFace's form for a video or a sequence?",
           columns.source());
     for (const std::string& au : aus) {
-      const int rated = columns.find(au + "_r");
-      intensities.push_back(rated >= 0 ? rated : columns.find(au));
+      int found = columns.find(au + "_r");  // rather than another column of the same AU
+      for (const auto& [name, column] : columns.all()) {
+        if (found < 0 && au_of_column(name) == au) found = column;
+      }
+      intensities.push_back(found);
     }
   }
   int frame, success, subject;
@@ -140,9 +149,8 @@ std::vector<std::string> aus_in(const std::vector<path>& files, const std::vecto
       CsvReader reader(first, file.string());
       CsvRecord record;
       if (!reader.next(record)) return;  // said when it is read
-      for (std::string_view name : record.fields) {
-        if (name.ends_with("_r")) name.remove_suffix(2);
-        if (is_au_column(name)) there.insert(normalise_au_name(name));
+      for (const std::string_view name : record.fields) {
+        if (const std::string au = au_of_column(name); !au.empty()) there.insert(au);
       }
     });
   }

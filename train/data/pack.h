@@ -43,7 +43,7 @@ class PackWriter {
   PackWriter(const std::filesystem::path& path, const PackInfo& info);
   ~PackWriter();
 
-  /// Appends one face. `face` and `landmarks` are pack_face's; `place` says where the row is from ("FILE").
+  /// Appends one face. `face` and `landmarks` are pack_face's, `source` is the file that the row is from.
   void add(const Image& face, const Landmarks& landmarks, const ManifestRow& row, const std::string& source);
   /// Throws Error if no face was added or the disk is full.
   void commit();
