@@ -100,7 +100,7 @@ struct Video::State {
   bool indexed = false, timed = false;
   std::vector<int64_t> times;  // of all frames, rising, in the stream's unit
   std::vector<int64_t> keys;   // numbers of the frames at which decoding can begin, rising
-  int64_t packets = 0;
+  int64_t packets = 0;  // of frames that are shown
 };
 
 void Video::State::open() {
@@ -139,10 +139,12 @@ void Video::State::build_index() {
   packets = 0;
   while (av_read_frame(format.get(), packet.get()) >= 0) {
     if (packet->stream_index == stream && packet->size > 0) {
-      ++packets;
       if (packet->pts == AV_NOPTS_VALUE) timed = false;
-      times.push_back(packet->pts);
       if (packet->flags & AV_PKT_FLAG_KEY) key_times.push_back(packet->pts);
+      if (!(packet->flags & AV_PKT_FLAG_DISCARD)) {  // others are decoded for the frames after them, and not shown
+        ++packets;
+        times.push_back(packet->pts);
+      }
     }
     av_packet_unref(packet.get());
   }

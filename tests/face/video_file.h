@@ -53,6 +53,7 @@ inline void write_video(const std::filesystem::path& path, const std::vector<Ima
   AVPacket* packet = av_packet_alloc();
   const auto write_packets = [&] {
     while (avcodec_receive_packet(codec, packet) >= 0) {
+      packet->duration = 1;  // or MP4 ends before its last frame
       av_packet_rescale_ts(packet, codec->time_base, stream->time_base);
       packet->stream_index = 0;
       av_interleaved_write_frame(format, packet);
