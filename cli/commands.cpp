@@ -1,5 +1,7 @@
 #include "cli/commands.h"
 
+#include <csignal>
+
 namespace sandglass {
 
 CLI::Validator one_of(const std::vector<std::string>& choices) { return CLI::IsMember(choices).description(""); }
@@ -21,10 +23,24 @@ void add_device(CLI::App& app, DeviceChoice& device) {
 
 void add_config(CLI::App& app, ConfigFlags& flags) {
   app.add_option("--config", flags.file, "TOML file of settings")->type_name("FILE.toml");
+  add_settings(app, flags);
+}
+
+void add_settings(CLI::App& app, ConfigFlags& flags) {
   app.add_option("--set", flags.settings, "one setting, instead of the file's; may be given several times")
       ->type_name("KEY=VALUE")
       ->take_all()
       ->allow_extra_args(false);
+}
+
+const std::atomic<bool>& interrupted_by_signal() {
+  static std::atomic<bool> interrupted = false;
+  struct sigaction action {};
+  action.sa_handler = [](int) { interrupted = true; };
+  action.sa_flags = static_cast<int>(SA_RESETHAND);
+  sigaction(SIGINT, &action, nullptr);
+  sigaction(SIGTERM, &action, nullptr);
+  return interrupted;
 }
 
 TrainingConfig ConfigFlags::read() const {

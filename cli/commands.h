@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 #include <CLI/CLI.hpp>
 
+#include <atomic>
 #include <functional>
 #include <memory>
 #include <string>
@@ -30,6 +31,7 @@ Command add_report(CLI::App& program);
 Command add_convert(CLI::App& program);
 Command add_bench(CLI::App& program);
 Command add_experiment(CLI::App& program);
+Command add_data(CLI::App& program);
 
 /// Checks that add nothing to the help's description of a flag, so that type_name alone says what it takes.
 template <typename Number>
@@ -53,5 +55,11 @@ struct ConfigFlags {
   TrainingConfig read() const;
 };
 void add_config(CLI::App& app, ConfigFlags& flags);
+/// --set alone.
+void add_settings(CLI::App& app, ConfigFlags& flags);
+
+/// Turns true at SIGINT or SIGTERM, from the first call on, so that a run ends as an error ends it and unfinished files
+/// are removed; a second signal ends the process at once.
+const std::atomic<bool>& interrupted_by_signal();
 
 }  // namespace sandglass

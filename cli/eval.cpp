@@ -30,7 +30,10 @@ Command add_eval(CLI::App& program) {
   app->add_option("--weights", options.weights, "the network: .safetensors, .pth or .pth.tar")
       ->type_name("FILE")
       ->required();
-  app->add_option("--data", options.manifest, "manifest of labelled pictures")->type_name("MANIFEST")->required();
+  app->add_option("--data", options.manifest,
+                  "manifest, pack, or settings with [data] (.toml: its validation subjects)")
+      ->type_name("FILE")
+      ->required();
   app->add_option("--json", flags->json, "write everything here as JSON; -: to standard output, instead of the tables")
       ->type_name("FILE");
   app->add_option("--csv", flags->csv, "write the figures here as CSV; -: to standard output, instead of the tables")

@@ -1,8 +1,6 @@
 #include <fmt/ranges.h>
 
-#include <atomic>
 #include <chrono>
-#include <csignal>
 #include <cstdio>
 
 #include "cli/build_info.h"
@@ -22,17 +20,6 @@ struct InferFlags {
   InferenceOptions options;
   bool quiet = false;
 };
-
-std::atomic<bool> interrupted = false;
-
-// Ctrl-C ends the run as an error does, so that unfinished files are removed; a second one ends the process at once.
-void end_run_on_signals() {
-  struct sigaction action {};
-  action.sa_handler = [](int) { interrupted = true; };
-  action.sa_flags = static_cast<int>(SA_RESETHAND);
-  sigaction(SIGINT, &action, nullptr);
-  sigaction(SIGTERM, &action, nullptr);
-}
 
 // A manifest (or any CSV with its columns `image` and x_0 ... y_67), an imglab XML, or a folder of .pts files.
 GivenLandmarks read_landmarks(const std::filesystem::path& path) {
@@ -73,7 +60,6 @@ int infer(const InferFlags& flags) {
   if (!flags.landmarks.empty()) options.landmarks = &landmarks.emplace(read_landmarks(flags.landmarks));
   options.keep_images = !flags.overlay.empty();
   options.keep_heatmaps = options.keep_images || !flags.heatmaps.empty();
-  options.interrupted = &interrupted;
 
   // Files that cannot be written are said before the work, not after it.
   std::vector<std::unique_ptr<ResultWriter>> writers;
@@ -92,8 +78,8 @@ int infer(const InferFlags& flags) {
     overlays = overlay_paths(flags.overlay, list.inputs);
   }
 
+  options.interrupted = &interrupted_by_signal();
   InferencePipeline pipeline(weights, options);
-  end_run_on_signals();
   Tally tally;
   size_t number = 0;
   const auto begin = std::chrono::steady_clock::now();

@@ -13,6 +13,8 @@
 #include "cli/network_flags.h"
 #include "engine/error.h"
 #include "face/detector.h"
+#include "face/landmark_files.h"
+#include "face/video.h"
 #include "kernels/operation.h"
 #include "model/inference_network.h"
 #include "model/training_network.h"
@@ -63,6 +65,8 @@ void print_program() {
 #else
   print("libzip", "left out of this build: PyTorch's zip files (.pth) cannot be read");
 #endif
+  print_or("FFmpeg", Video::library_version(), "videos cannot be read");
+  print_or("matio", mat_library_version(), "DISFA's landmarks cannot be read");
 #ifndef SANDGLASS_LIBJPEG
   print("libjpeg", "left out of this build: JPEG files are not written");
 #endif

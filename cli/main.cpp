@@ -63,9 +63,9 @@ int run(int count, char** arguments) {
       "sandglass");
   program.set_version_flag("--version", fmt::format("sandglass {}", kVersion));
   program.get_formatter()->column_width(36);
-  const std::vector<Command> commands{add_info(program),    add_synth(program), add_train(program),
-                                      add_eval(program),    add_infer(program), add_report(program),
-                                      add_convert(program), add_bench(program), add_experiment(program)};
+  const std::vector<Command> commands{
+      add_info(program),  add_synth(program),  add_data(program),    add_train(program), add_eval(program),
+      add_infer(program), add_report(program), add_convert(program), add_bench(program), add_experiment(program)};
   program.footer("'sandglass COMMAND --help' lists a command's flags. Exit codes: 0 good, 1 error, 2 wrong usage.");
 
   std::vector<std::string> names;

@@ -9,7 +9,7 @@
 namespace sandglass {
 
 Command add_train(CLI::App& program) {
-  CLI::App* app = program.add_subcommand("train", "Train a network on a manifest of labelled faces");
+  CLI::App* app = program.add_subcommand("train", "Train a network on labelled faces");
   struct Flags {
     TrainingOptions options;
     std::string validation;
@@ -17,9 +17,10 @@ Command add_train(CLI::App& program) {
   };
   auto flags = std::make_shared<Flags>();
   TrainingOptions& options = flags->options;
-  app->add_option("--train", options.train, "manifest of the training pictures")->type_name("MANIFEST")->required();
-  app->add_option("--val", flags->validation, "manifest of the pictures that choose the best weights")
-      ->type_name("MANIFEST");
+  app->add_option("--train", options.train, "manifest or pack of the training faces, where no [data] names them")
+      ->type_name("FILE");
+  app->add_option("--val", flags->validation, "manifest or pack of the faces that choose the best weights")
+      ->type_name("FILE");
   app->add_option("--out", options.run_dir, "folder for weights, checkpoint, metrics and report")
       ->type_name("RUN_DIR")
       ->required();

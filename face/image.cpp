@@ -50,6 +50,7 @@ namespace sandglass {
 namespace {
 
 constexpr int64_t kMaximumPixels = 100'000'000;
+constexpr std::string_view kDamaged = "the file is truncated or damaged";
 
 /// A file in memory as stb's stream. stb answers reads past the end with zeros, so that a truncated file can come out
 /// as half a picture; `past_end` tells that this happened.
@@ -86,46 +87,72 @@ void append_bytes(void* to, void* data, int size) {
   static_cast<std::string*>(to)->append(static_cast<const char*>(data), static_cast<size_t>(size));
 }
 
-}  // namespace
+// What a picture's header says, as it is stored.
+struct Header {
+  int width = 0;
+  int64_t height = 0;
+  std::vector<JpegSegment> segments;  // of a JPEG
+};
 
-Image read_image(const std::filesystem::path& path) {
-  constexpr std::string_view kDamaged = "the file is truncated or damaged";
-  const std::string name = path.string();
-  std::error_code no_size;  // a missing file or a folder is read_file's to report
-  const uintmax_t file_size = std::filesystem::file_size(path, no_size);
-  check(no_size || file_size <= INT_MAX, "{}: is {} bytes, a picture file may have at most {}", name, file_size,
-        INT_MAX);
-  const std::string bytes = read_file(path);
+Header read_header(std::string_view bytes, const std::string& name) {
   check(!bytes.empty(), "{}: is empty, expected a JPEG, PNG or BMP picture", name);
   check(is_jpeg(bytes) || is_png(bytes) || is_bmp(bytes), "{}: is not a JPEG, PNG or BMP picture", name);
-
-  const std::vector<JpegSegment> segments = is_jpeg(bytes) ? jpeg_segments(bytes) : std::vector<JpegSegment>{};
-  const std::string fault = jpeg_fault(segments);
+  Header header;
+  if (is_jpeg(bytes)) header.segments = jpeg_segments(bytes);
+  const std::string fault = jpeg_fault(header.segments);
   check(fault.empty(), "{}: has {}; {}", name, fault, kDamaged);
 
   // The header's tables are small; the picture's own limit follows when its size is known.
   decoder_allocation_limit = size_t{1} << 20;
-  int width = 0, height = 0, channels = 0;
+  int height = 0, channels = 0;
   const bool has_header = stbi_info_from_memory(reinterpret_cast<const stbi_uc*>(bytes.data()),
-                                                static_cast<int>(bytes.size()), &width, &height, &channels) != 0;
+                                                static_cast<int>(bytes.size()), &header.width, &height, &channels) != 0;
   check(has_header, "{}: has no readable picture header ({}); {}, or the picture far too large", name,
         stbi_failure_reason(), kDamaged);
-  const int64_t rows = std::abs(int64_t{height});  // a BMP with its first row on top says so by a negative height
-  check(width > 0 && rows > 0, "{}: is {} x {} pixels, expected at least 1 x 1", name, width, rows);
-  check(int64_t{width} * rows <= kMaximumPixels, "{}: is {} x {} pixels, more than {} megapixels; make it smaller",
-        name, width, rows, kMaximumPixels / 1'000'000);
+  header.height = std::abs(int64_t{height});  // a BMP with its first row on top says so by a negative height
+  check(header.width > 0 && header.height > 0, "{}: is {} x {} pixels, expected at least 1 x 1", name, header.width,
+        header.height);
+  check(int64_t{header.width} * header.height <= kMaximumPixels,
+        "{}: is {} x {} pixels, more than {} megapixels; make it smaller", name, header.width, header.height,
+        kMaximumPixels / 1'000'000);
+  return header;
+}
+
+std::string read_picture_file(const std::filesystem::path& path) {
+  std::error_code no_size;  // a missing file or a folder is read_file's to report
+  const uintmax_t file_size = std::filesystem::file_size(path, no_size);
+  check(no_size || file_size <= INT_MAX, "{}: is {} bytes, a picture file may have at most {}", path.string(),
+        file_size, INT_MAX);
+  return read_file(path);
+}
+
+}  // namespace
+
+Image read_image(const std::filesystem::path& path) { return decode_image(read_picture_file(path), path.string()); }
+
+Image decode_image(std::string_view bytes, const std::string& name) {
+  const Header header = read_header(bytes, name);
   // Enough for 8 bytes a pixel (16-bit RGBA), sizes rounded up to a JPEG's blocks, and the growing buffer of packed
   // data.
-  decoder_allocation_limit =
-      (size_t{1} << 20) + 8 * static_cast<size_t>(width + 64) * static_cast<size_t>(rows + 64) + 2 * bytes.size();
+  decoder_allocation_limit = (size_t{1} << 20) +
+                             8 * static_cast<size_t>(header.width + 64) * static_cast<size_t>(header.height + 64) +
+                             2 * bytes.size();
   Stream stream{bytes};
+  int width = 0, height = 0, channels = 0;
   const std::unique_ptr<stbi_uc, void (*)(void*)> rgb(
       stbi_load_from_callbacks(&kCallbacks, &stream, &width, &height, &channels, 3), std::free);
   check(rgb != nullptr, "{}: cannot be decoded ({}); {}", name, stbi_failure_reason(), kDamaged);
   check(!stream.past_end, "{}: ends in the middle of the picture; the file is truncated", name);
   Image image(height, width);
   std::memcpy(image.rgb.data(), rgb.get(), image.rgb.size());
-  return upright(std::move(image), exif_orientation(segments));
+  return upright(std::move(image), exif_orientation(header.segments));
+}
+
+std::array<int, 2> read_image_size(const std::filesystem::path& path) {
+  const Header header = read_header(read_picture_file(path), path.string());
+  const int height = static_cast<int>(header.height);
+  const bool transposed = exif_orientation(header.segments) >= 5;
+  return transposed ? std::array{header.width, height} : std::array{height, header.width};
 }
 
 std::string encode_png(const Image& image) {

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace sandglass {
@@ -20,6 +21,17 @@ struct Image {
   const uint8_t* at(int y, int x) const { return &rgb[(size_t(y) * size_t(width) + size_t(x)) * 3]; }
 };
 
+/// The pixels of a picture that someone else owns; an Image is one.
+struct ImageView {
+  int height = 0, width = 0;
+  const uint8_t* rgb = nullptr;  ///< height * width * 3
+
+  ImageView() = default;
+  ImageView(int height, int width, const uint8_t* rgb) : height(height), width(width), rgb(rgb) {}
+  ImageView(const Image& image) : ImageView(image.height, image.width, image.rgb.data()) {}
+  const uint8_t* at(int y, int x) const { return rgb + (size_t(y) * size_t(width) + size_t(x)) * 3; }
+};
+
 /// A place in a picture in pixels: (0, 0) is the centre of the top left pixel, x to the right, y downwards.
 struct Point {
   float x = 0, y = 0;
@@ -32,6 +44,12 @@ using Landmarks = std::array<Point, 68>;
 /// Reads a JPEG, PNG or BMP file (by content, not by name). Grey pictures are widened to RGB, alpha is dropped.
 /// Throws Error naming the file if it is missing, empty, truncated, not a picture, or larger than 100 megapixels.
 Image read_image(const std::filesystem::path& path);
+/// The same from a file's bytes; `name` begins every Error.
+Image decode_image(std::string_view bytes, const std::string& name);
+
+/// Height and width that a picture file's header says, as it is to be shown, without decoding it. Throws Error as
+/// read_image does, as far as the header tells.
+std::array<int, 2> read_image_size(const std::filesystem::path& path);
 
 /// Writes `image` as .png, .jpg/.jpeg (quality 1-100) or .bmp by the path's extension, to a temporary name that is then
 /// renamed. Throws Error if the extension is another or the file cannot be written.

@@ -9,6 +9,11 @@
 #ifdef SANDGLASS_DLIB
 #include <dlib/data_io/image_dataset_metadata.h>
 #endif
+#ifdef SANDGLASS_MATIO
+#include <matio.h>
+
+#include <memory>
+#endif
 
 namespace sandglass {
 namespace {
@@ -123,6 +128,62 @@ std::vector<MarkedImage> read_imglab(const std::filesystem::path& path) {
 std::vector<MarkedImage> read_imglab(const std::filesystem::path& path) {
   fail("{}: reading imglab files needs dlib, which this build was made without; install libdlib-dev and build again",
        path.string());
+}
+
+#endif
+
+#ifdef SANDGLASS_MATIO
+
+std::string mat_library_version() {
+  int major = 0, minor = 0, release = 0;
+  Mat_GetLibraryVersion(&major, &minor, &release);
+  return fmt::format("{}.{}.{}", major, minor, release);
+}
+
+Landmarks read_disfa_mat(const std::filesystem::path& path) {
+  const std::string name = path.string();
+  std::error_code error;
+  check(std::filesystem::is_regular_file(path, error), "{}: no such file", name);
+  Mat_LogInitFunc(nullptr, [](int, char*) {});  // its remarks on broken files are not for the user
+  const std::unique_ptr<mat_t, int (*)(mat_t*)> file(Mat_Open(name.c_str(), MAT_ACC_RDONLY), Mat_Close);
+  check(file != nullptr, "{}: is not a .mat file", name);
+  const std::unique_ptr<matvar_t, void (*)(matvar_t*)> points(Mat_VarRead(file.get(), "pts"), Mat_VarFree);
+  check(points && points->data, "{}: has no matrix 'pts'", name);
+  check(points->rank == 2 && (points->dims[0] == 66 || points->dims[0] == 68) && points->dims[1] == 2,
+        "{}: 'pts' is {} x {}, expected 66 x 2 or 68 x 2", name, points->dims[0],
+        points->rank > 1 ? points->dims[1] : 1);
+  check(!points->isComplex && (points->class_type == MAT_C_DOUBLE || points->class_type == MAT_C_SINGLE),
+        "{}: 'pts' does not hold real numbers", name);
+  const size_t count = points->dims[0];
+  const auto at = [&](size_t i) {  // column by column
+    return points->class_type == MAT_C_DOUBLE ? static_cast<float>(static_cast<const double*>(points->data)[i])
+                                              : static_cast<const float*>(points->data)[i];
+  };
+  constexpr size_t kInnerRight = 60, kInnerLeft = 64, kOuterRight = 48, kOuterLeft = 54;
+  Landmarks landmarks;
+  size_t from = 0;
+  for (size_t i = 0; i < landmarks.size(); ++i) {
+    if (count == 66 && (i == kInnerRight || i == kInnerLeft)) continue;
+    landmarks[i] = {at(from), at(count + from)};
+    check(std::isfinite(landmarks[i].x) && std::isfinite(landmarks[i].y), "{}: point {} is not finite", name, from + 1);
+    ++from;
+  }
+  if (count == 66) {
+    landmarks[kInnerRight] = landmarks[kOuterRight];
+    landmarks[kInnerLeft] = landmarks[kOuterLeft];
+  }
+  return landmarks;
+}
+
+#else
+
+std::string mat_library_version() { return ""; }
+
+Landmarks read_disfa_mat(const std::filesystem::path& path) {
+  fail(
+      "{}: reading .mat files needs matio, which this build was made without; install libmatio-dev and build again, or "
+      "set data.landmarks",
+      path.string());
 }
 
 #endif

@@ -1,8 +1,9 @@
-// Landmark files of the field: 300-W's .pts and the XML of dlib's imglab.
+// Landmark files of the field: 300-W's .pts, the XML of dlib's imglab, DISFA's .mat.
 #pragma once
 
 #include <bitset>
 #include <filesystem>
+#include <string>
 #include <vector>
 
 #include "face/image.h"
@@ -30,5 +31,13 @@ struct MarkedImage {
 /// Reads the XML of dlib's imglab tool with dlib's reader. Parts with other names than 0 to 67 are left out. Throws
 /// Error naming the file if it is missing or not such a file, or if Sandglass was built without dlib.
 std::vector<MarkedImage> read_imglab(const std::filesystem::path& path);
+
+/// The landmarks in one of DISFA's .mat files: a matrix `pts` of 66 x 2 numbers, the 68 points without 60 and 64, the
+/// mouth's inner corners, which get the places of its outer corners 48 and 54 (no AU of the built-in table asks for
+/// them). A matrix of 68 x 2 is taken, too. Coordinates are taken as they are. Throws Error naming the file if it is
+/// not such a file, a number is not finite, or this build has no matio.
+Landmarks read_disfa_mat(const std::filesystem::path& path);
+/// Version of matio; empty: this build was made without.
+std::string mat_library_version();
 
 }  // namespace sandglass

@@ -24,13 +24,13 @@ Span visible(double low, double high, int factor, int picture_size) {
   return {static_cast<int>(begin), static_cast<int>(end)};
 }
 
-void copy(const Image& image, Span x, Span y, uint8_t* out) {
+void copy(const ImageView& image, Span x, Span y, uint8_t* out) {
   const size_t row_bytes = static_cast<size_t>(x.end - x.begin) * 3;
   for (int row = y.begin; row < y.end; ++row, out += row_bytes) std::copy_n(image.at(row, x.begin), row_bytes, out);
 }
 
 // Means of factor x factor pixels, rounded to the nearest; blocks at the picture's edge may be smaller.
-void average(const Image& image, Span x, Span y, int factor, uint8_t* out) {
+void average(const ImageView& image, Span x, Span y, int factor, uint8_t* out) {
   std::vector<uint64_t> sums(static_cast<size_t>(x.blocks(factor)) * 3);
   for (int top = y.begin; top < y.end; top += factor) {
     const int bottom = std::min(top + factor, y.end);
@@ -56,7 +56,7 @@ void average(const Image& image, Span x, Span y, int factor, uint8_t* out) {
 
 }  // namespace
 
-StagedFace stage_face(const Image& image, const Affine& output_to_source, int size, std::vector<uint8_t>& pixels) {
+StagedFace stage_face(const ImageView& image, const Affine& output_to_source, int size, std::vector<uint8_t>& pixels) {
   const auto& m = output_to_source.m;
   check(size >= 1, "staging a face of {0} x {0} pixels: expected at least 1 x 1", size);
   double low[2], high[2], side = 0;

@@ -33,7 +33,7 @@ constexpr size_t staged_bytes_bound(int size) {
 /// Appends to `pixels` what an output of size x size pixels sees of `image` through `output_to_source` (output pixels
 /// to picture pixels). Throws Error if the map is not finite or size < 1; a map that sees nothing gives one black
 /// pixel.
-StagedFace stage_face(const Image& image, const Affine& output_to_source, int size, std::vector<uint8_t>& pixels);
+StagedFace stage_face(const ImageView& image, const Affine& output_to_source, int size, std::vector<uint8_t>& pixels);
 
 /// Pixels of the registered face per heatmap pixel, in x and in y. Both cover the same area.
 inline constexpr int kHeatmapStride = 4;

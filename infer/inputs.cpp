@@ -3,24 +3,13 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
-#include <cctype>
+
+#include "face/file_kinds.h"
 
 namespace sandglass {
 namespace {
 
 using std::filesystem::path;
-
-constexpr std::array<std::string_view, 4> kPictures{".jpg", ".jpeg", ".png", ".bmp"};
-constexpr std::array<std::string_view, 9> kVideos{".mp4", ".avi", ".mov",  ".mkv", ".webm",
-                                                  ".wmv", ".mpg", ".mpeg", ".m4v"};
-
-template <size_t Count>
-bool has_extension(const path& file, const std::array<std::string_view, Count>& extensions) {
-  std::string extension = file.extension().string();
-  for (char& letter : extension) letter = static_cast<char>(std::tolower(static_cast<unsigned char>(letter)));
-  return std::find(extensions.begin(), extensions.end(), extension) != extensions.end();
-}
 
 bool is_digit(char c) { return c >= '0' && c <= '9'; }
 
@@ -46,8 +35,8 @@ void add_folder(const path& folder, InputList& list) {
     if (file.filename().string().starts_with('.')) {
       entries.disable_recursion_pending();
     } else if (entries->is_regular_file(unknown)) {
-      if (has_extension(file, kPictures)) pictures.push_back(file);
-      if (has_extension(file, kVideos)) ++videos;
+      if (has_extension(file, picture_extensions())) pictures.push_back(file);
+      if (has_extension(file, video_extensions())) ++videos;
     }
     entries.increment(error);
   }
@@ -102,7 +91,7 @@ InputList find_inputs(const std::vector<path>& paths) {
       list.inputs.push_back({given, fmt::format("{}: no such file or folder", given.string())});
     } else if (!std::filesystem::is_regular_file(status)) {
       list.inputs.push_back({given, fmt::format("{}: is neither a file nor a folder", given.string())});
-    } else if (has_extension(given, kVideos)) {
+    } else if (has_extension(given, video_extensions())) {
       list.inputs.push_back(
           {given, fmt::format("{}: videos are not read yet; extract the frames as pictures and give their folder, for "
                               "example with: ffmpeg -i VIDEO frame_%05d.png",

@@ -14,7 +14,7 @@
 
 #include "engine/device.h"
 #include "face/detector.h"
-#include "infer/given_landmarks.h"
+#include "face/given_landmarks.h"
 #include "infer/inputs.h"
 #include "infer/prediction.h"
 #include "model/weights.h"

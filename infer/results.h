@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "infer/output_file.h"
+#include "engine/output_file.h"
 #include "infer/prediction.h"
 
 namespace sandglass {

@@ -13,7 +13,7 @@
 #include "engine/file.h"
 #include "engine/tensor_file.h"
 #include "face/au_points.h"
-#include "train/manifest.h"
+#include "train/data/csv.h"
 
 namespace sandglass {
 namespace {
@@ -271,7 +271,10 @@ void assign_table(const toml::table& table, const std::string& prefix, const std
 }
 
 // The values that are paths.
-std::vector<std::string*> paths(TrainingConfig& config) { return {&config.au_points, &config.transfer_weights}; }
+std::vector<std::string*> paths(TrainingConfig& config) {
+  return {&config.au_points, &config.transfer_weights, &config.data.path, &config.data.pictures,
+          &config.data.landmarks};
+}
 
 // Reads settings into `config`, and makes the paths that they name count from `folder`.
 template <typename Read>
@@ -281,7 +284,7 @@ void with_paths_from(const std::filesystem::path& folder, TrainingConfig& config
   const std::vector<std::string*> old_paths = paths(before), new_paths = paths(config);
   for (size_t i = 0; i < new_paths.size(); ++i) {
     std::string& path = *new_paths[i];
-    if (path == *old_paths[i] || path.empty()) continue;
+    if (path == *old_paths[i] || path.empty() || path == "detect") continue;
     path = std::filesystem::absolute(folder / path).lexically_normal().string();
   }
 }
@@ -347,6 +350,73 @@ const std::vector<ConfigKey>& config_keys() {
        1e6,
        {},
        "MiB of decoded training pictures kept in memory",
+       false},
+      {"data.format",
+       [](C& c) -> M { return &c.data.format; },
+       0,
+       0,
+       {"none", "manifest", "pack", "bp4d", "disfa", "openface"},
+       "what data.path is; none: the faces are named by --train and --val",
+       false},
+      {"data.path",
+       [](C& c) -> M { return &c.data.path; },
+       0,
+       0,
+       {},
+       "the data set's folder, the manifest, the pack, or OpenFace's CSV (or a folder of them)",
+       false},
+      {"data.pictures",
+       [](C& c) -> M { return &c.data.pictures; },
+       0,
+       0,
+       {},
+       "openface: the video or the folder of pictures that the CSV is about (or the folder that holds one for each "
+       "CSV); bp4d, disfa: the folder of pictures or videos, where it is not below data.path",
+       false},
+      {"data.landmarks",
+       [](C& c) -> M { return &c.data.landmarks; },
+       0,
+       0,
+       {},
+       "folder of .pts or .mat files, or an imglab .xml; detect: found by the face detector; empty: those that the "
+       "data "
+       "set has, else found",
+       false},
+      {"data.train",
+       [](C& c) -> M { return &c.data.train; },
+       0,
+       0,
+       {},
+       "subjects to train on: all, or names and lists (bp4d-train, bp4d-development, disfa-part1 to disfa-part3), "
+       "separated by commas",
+       false},
+      {"data.validation",
+       [](C& c) -> M { return &c.data.validation; },
+       0,
+       0,
+       {},
+       "subjects that choose the best weights; empty: none",
+       false},
+      {"data.frames",
+       [](C& c) -> M { return &c.data.frames; },
+       0,
+       0,
+       {"order", "number"},
+       "openface, in a folder of pictures: frame n is the n-th by name, or the one with n in its name",
+       false},
+      {"data.not_coded",
+       [](C& c) -> M { return &c.data.not_coded; },
+       0,
+       0,
+       {"drop", "mask"},
+       "a frame in which one of the AUs is not coded is left out, or only that AU's loss and scores are",
+       false},
+      {"data.problems",
+       [](C& c) -> M { return &c.data.problems; },
+       0,
+       0,
+       {"skip", "stop"},
+       "what cannot be used is listed and left out, or the first such thing is an error",
        false},
       {"augment.rotation", [](C& c) -> M { return &c.augment.rotation; }, 0, 180, {}, "degrees, to either side"},
       {"augment.scale", [](C& c) -> M { return &c.augment.scale; }, 0, 0.9, {}, "fraction, smaller or larger"},

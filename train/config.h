@@ -39,7 +39,16 @@ using PartNumbers = std::map<std::string, double>;
 /// Six numbers, for the intensities 0 to 5, for each Action Unit named; the key "all" stands for the others.
 using LevelTable = std::map<std::string, std::vector<double>>;
 
-/// One value per key, named as the key; those with a dot are in `augment` and `heatmap_*`. The defaults are the
+/// Where the labelled faces of a run come from; see train/data/data_set.h.
+struct DataConfig {
+  std::string format = "none";            ///< none: the faces are named by flags
+  std::string path, pictures;             ///< absolute; empty: none
+  std::string landmarks;                  ///< absolute, "detect", or empty: those that come with the data
+  std::string train = "all", validation;  ///< subjects
+  std::string frames = "order", not_coded = "drop", problems = "skip";
+};
+
+/// One value per key, named as the key; those with a dot are in `data`, `augment` and `heatmap_*`. The defaults are the
 /// program's. Those of `loss.`, `sampling.` and `transfer.` are in `loss_*`, `sampling_*` and `transfer_*`.
 struct TrainingConfig {
   std::string head = "heatmap";
@@ -56,6 +65,7 @@ struct TrainingConfig {
   double weight_decay = 0, clip = 0;
   uint64_t seed = 1;
 
+  DataConfig data;
   int workers = 2, cache_mb = 512;
   AugmentationConfig augment;
 
@@ -98,9 +108,9 @@ struct ConfigKey {
 const std::vector<ConfigKey>& config_keys();
 
 /// Reads TOML into `config`; keys that are not there keep their values. Tables are flattened: `[augment] rotation = 10`
-/// is `augment.rotation = 10`. A relative path (`au_points`, `transfer.weights`) counts from the file's folder. Throws
-/// Error naming file, line and key if the file is not TOML, a key is unknown (the error has the nearest), or a value
-/// has the wrong type or is out of range.
+/// is `augment.rotation = 10`. A relative path counts from the file's folder. Throws Error naming file, line and
+/// key if the file is not TOML, a key is unknown (the error has the nearest), or a value has the wrong type or is out
+/// of range.
 void read_config(const std::filesystem::path& path, TrainingConfig& config);
 /// The same from text; errors name `source`.
 void parse_config(std::string_view toml, const std::string& source, TrainingConfig& config);

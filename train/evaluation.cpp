@@ -8,6 +8,7 @@
 
 #include "engine/error.h"
 #include "face/stage.h"
+#include "train/data/data_set.h"
 #include "train/landmarks.h"
 
 namespace sandglass {
@@ -138,7 +139,7 @@ Evaluation evaluate(const EvaluationOptions& options, std::ostream& log) {
   check(options.scores.bootstrap.replicates != 1,
         "one bootstrap sample has no interval; 0: none, 2 or more: intervals");
   const Weights weights = read_weights(options.weights);
-  Manifest manifest = read_manifest(options.manifest);
+  Manifest manifest = read_evaluation_faces(options.manifest, weights.aus, log);
   const size_t all_rows = manifest.rows.size();
   add_missing_columns(manifest, weights.aus, log);
   complete_landmarks(manifest, options.scores.workers, log);

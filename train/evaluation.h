@@ -73,8 +73,8 @@ std::vector<MisalignedScores> score_misaligned(InferenceNetwork& network, const 
                                                const ScoreOptions& options);
 
 struct EvaluationOptions {
-  std::filesystem::path weights;  ///< any file that read_weights reads
-  std::filesystem::path manifest;
+  std::filesystem::path weights;   ///< any file that read_weights reads
+  std::filesystem::path manifest;  ///< or a pack, or a TOML file with [data]
   DeviceChoice device;
   int batch = 8;
   ScoreOptions scores;

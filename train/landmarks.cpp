@@ -3,26 +3,24 @@
 #include <fmt/ostream.h>
 
 #include <algorithm>
-#include <atomic>
-#include <exception>
-#include <mutex>
-#include <thread>
 
 #include "engine/error.h"
 #include "face/detector.h"
+#include "train/data/columns.h"
+#include "train/data/pictures.h"
 
 namespace sandglass {
 
-bool complete_landmarks(Manifest& manifest, int workers, std::ostream& log) {
-  std::vector<ManifestRow*> rows;
-  for (ManifestRow& row : manifest.rows) {
-    if (!row.landmarks) rows.push_back(&row);
+bool complete_landmarks(Manifest& manifest, int workers, std::ostream& log, DataLog& problems) {
+  std::vector<size_t> rows;
+  for (size_t i = 0; i < manifest.rows.size(); ++i) {
+    if (!manifest.rows[i].landmarks) rows.push_back(i);
   }
   if (rows.empty()) return false;
   check(
       FaceDetector::available(),
       "{}: has no landmarks, and this build cannot find faces (it was made without dlib); add the columns x_0,...,y_67",
-      manifest.place(*rows[0]));
+      manifest.place(manifest.rows[rows[0]]));
   fmt::print(log, "{}: finding the faces in {} pictures that come without landmarks\n", manifest.path.string(),
              rows.size());
   log.flush();
@@ -30,27 +28,24 @@ bool complete_landmarks(Manifest& manifest, int workers, std::ostream& log) {
   FaceDetectorOptions options;
   options.threads = 1;  // the threads here are for different pictures
   const FaceDetector detector(options);
-  std::atomic<size_t> next = 0;
-  std::mutex mutex;
-  std::exception_ptr error;
-  const auto work = [&] {
-    for (size_t i; (i = next++) < rows.size();) {
-      try {
-        const std::vector<Face> faces = detector.detect(read_image(manifest.image_path(*rows[i])));
-        if (!faces.empty()) rows[i]->landmarks = faces[0].landmarks;
-      } catch (const std::exception& problem) {
-        const std::lock_guard lock(mutex);
-        if (!error)
-          error = std::make_exception_ptr(Error(fmt::format("{}: {}", manifest.place(*rows[i]), problem.what())));
-        next = rows.size();
-      }
-    }
-  };
-  {
-    std::vector<std::jthread> threads;  // joined also if the system refuses one
-    for (int i = 0; i < workers; ++i) threads.emplace_back(work);
+  PictureSource pictures;
+  const std::vector<std::string> errors =
+      for_each_picture(manifest, rows, workers, problems.strict(), pictures, [&](size_t i, const Picture& picture) {
+        const std::vector<Face> faces = detector.detect(*picture.owner);
+        if (!faces.empty()) manifest.rows[i].landmarks = faces[0].landmarks;
+      });
+  std::vector<bool> unreadable(manifest.rows.size());
+  for (size_t i = 0; i < rows.size(); ++i) {
+    if (errors[i].empty()) continue;
+    problems.problem(kBadPicture, "{}: {}", manifest.place(manifest.rows[rows[i]]), errors[i]);
+    unreadable[rows[i]] = true;
   }
-  if (error) std::rethrow_exception(error);
+  std::vector<ManifestRow> readable;
+  for (size_t i = 0; i < manifest.rows.size(); ++i) {
+    if (!unreadable[i]) readable.push_back(std::move(manifest.rows[i]));
+  }
+  manifest.rows = std::move(readable);
+  check(!manifest.rows.empty(), "{}: none of its pictures can be read: {}", manifest.path.string(), errors[0]);
 
   const auto faceless = [](const ManifestRow& row) { return !row.landmarks; };
   const auto first = std::find_if(manifest.rows.begin(), manifest.rows.end(), faceless);
@@ -61,6 +56,11 @@ bool complete_landmarks(Manifest& manifest, int workers, std::ostream& log) {
   fmt::print(log, "{}: {} of {} pictures are left out because no face was found in them, the first at {}\n",
              manifest.path.string(), removed, removed + manifest.rows.size(), place);
   return true;
+}
+
+bool complete_landmarks(Manifest& manifest, int workers, std::ostream& log) {
+  DataLog strict(true);
+  return complete_landmarks(manifest, workers, log, strict);
 }
 
 }  // namespace sandglass

@@ -8,8 +8,11 @@
 namespace sandglass {
 
 /// Finds the face in each picture whose row has no landmarks (the largest, where there are several) and fills them in,
-/// with `workers` threads. Rows in whose picture no face is found are taken out. Says on `log` what it does; nothing to
-/// do is silent. Throws Error if a picture cannot be read, no row is left, or this build cannot find faces.
+/// with `workers` threads. Rows in whose picture no face is found are taken out; those whose picture cannot be read go
+/// to `problems`. Says on `log` what it does; nothing to do is silent and false. Throws Error if no row is left, or
+/// this build cannot find faces.
+bool complete_landmarks(Manifest& manifest, int workers, std::ostream& log, DataLog& problems);
+/// Strictly: a picture that cannot be read is an Error.
 bool complete_landmarks(Manifest& manifest, int workers, std::ostream& log);
 
 }  // namespace sandglass

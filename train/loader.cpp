@@ -1,12 +1,14 @@
 #include "train/loader.h"
 
 #include <algorithm>
+#include <chrono>
 #include <cmath>
 #include <limits>
 #include <numeric>
 
 #include "engine/error.h"
 #include "face/stage.h"
+#include "train/data/pack.h"
 
 namespace sandglass {
 namespace {
@@ -57,6 +59,7 @@ Loader::Loader(const Manifest& manifest, LoaderOptions options) : manifest_(mani
     for (const int row : rows_) cumulative_weights_.push_back(sum += options_.row_weights[static_cast<size_t>(row)]);
     check(sum > 0, "{}: all rows that could be drawn have a weight of 0", manifest_.path.string());
   }
+  if (options_.augmentation && manifest_.pack) manifest_.pack->check_margin(*options_.augmentation);
   // One in the caller's hands, one for each worker, one ready.
   slots_.resize(static_cast<size_t>(options_.workers) + 2);
 }
@@ -100,7 +103,11 @@ const Batch& Loader::next() {
     changed_.notify_all();
   }
   Slot& wanted = slot(given_);
-  changed_.wait(lock, [&] { return wanted.ready; });
+  if (!wanted.ready) {
+    const auto begin = std::chrono::steady_clock::now();
+    changed_.wait(lock, [&] { return wanted.ready; });
+    waited_seconds_ += std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+  }
   if (wanted.error) std::rethrow_exception(wanted.error);
   ++given_;
   return wanted.batch;
@@ -146,6 +153,16 @@ std::vector<int> Loader::order(int64_t epoch) const {
   return order;
 }
 
+// Shuffling anew for each batch would take longer than the batch itself where there are many rows.
+std::shared_ptr<const std::vector<int>> Loader::kept_order(int64_t epoch) {
+  const std::lock_guard lock(cache_mutex_);
+  if (!order_ || order_epoch_ != epoch) {
+    order_ = std::make_shared<const std::vector<int>>(order(epoch));
+    order_epoch_ = epoch;
+  }
+  return order_;
+}
+
 void Loader::make_batch(int64_t number, Batch& batch) {
   const int64_t epoch = number / steps_per_epoch(), first = number % steps_per_epoch() * options_.batch;
   const int64_t last = std::min<int64_t>(first + options_.batch, row_count());
@@ -154,9 +171,9 @@ void Loader::make_batch(int64_t number, Batch& batch) {
   batch.intensities.clear();
   batch.points.clear();
   batch.rows.clear();
-  const std::vector<int> rows = order(epoch);
+  const std::shared_ptr<const std::vector<int>> rows = kept_order(epoch);
   for (int64_t i = first; i < last; ++i) {
-    const int row = rows[static_cast<size_t>(i)];
+    const int row = (*rows)[static_cast<size_t>(i)];
     append(row, cumulative_weights_.empty() ? augmentation_stream(epoch, row) : augmentation_stream_at(epoch, i),
            batch);
   }
@@ -175,9 +192,10 @@ void Loader::append(int row_index, uint64_t augmentation_stream, Batch& batch) {
   PlacedFace face;
   StagedFace staged;
   try {
-    const std::shared_ptr<const Image> image = picture(row);
-    face = place_face(*row.landmarks, image->width, options_.input_size, augmentation);
-    staged = stage_face(*image, face.to_output.inverse(), options_.input_size, batch.pixels);
+    const Picture image = picture(row);
+    face = place_face(*row.landmarks, image.view.width, options_.input_size, augmentation);
+    staged = stage_face(image.view, face.to_output.inverse(), options_.input_size, batch.pixels);
+    if (manifest_.pack) manifest_.pack->release(row.frame);
   } catch (const Error& error) {
     fail("{}: {}", manifest_.place(row), error.what());
   }
@@ -204,18 +222,18 @@ void Loader::append(int row_index, uint64_t augmentation_stream, Batch& batch) {
 }
 
 // Pictures stay in the cache once they are in it: each is asked for once an epoch, so that making room for another
-// would gain nothing.
-std::shared_ptr<const Image> Loader::picture(const ManifestRow& row) {
+// would gain nothing. Those of a pack are in memory already.
+Picture Loader::picture(const ManifestRow& row) {
+  if (manifest_.pack) return pictures_.read(manifest_, row);
   {
     const std::lock_guard lock(cache_mutex_);
     const auto found = cache_.find(&row);
     if (found != cache_.end()) return found->second;
   }
-  auto image = std::make_shared<const Image>(read_image(manifest_.image_path(row)));
+  Picture image = pictures_.read(manifest_, row);
   const std::lock_guard lock(cache_mutex_);
-  if (cached_bytes_ + image->rgb.size() <= options_.cache_bytes && cache_.emplace(&row, image).second) {
-    cached_bytes_ += image->rgb.size();
-  }
+  const size_t bytes = image.owner->rgb.size();
+  if (cached_bytes_ + bytes <= options_.cache_bytes && cache_.emplace(&row, image).second) cached_bytes_ += bytes;
   return image;
 }
 

@@ -20,6 +20,7 @@
 #include "face/au_points.h"
 #include "kernels/warp/warp.h"
 #include "train/augmentation.h"
+#include "train/data/pictures.h"
 #include "train/manifest.h"
 
 namespace sandglass {
@@ -56,7 +57,7 @@ class Loader {
  public:
   /// Checks all that can be checked without opening a picture. `manifest` must outlive the loader. Throws Error if an
   /// AU has no column or no points, a row has no landmarks or ones that cannot be registered, or (training) the rows do
-  /// not fill a batch.
+  /// not fill a batch, or (training from a pack) its margin is too narrow for the augmentation.
   Loader(const Manifest& manifest, LoaderOptions options);
   ~Loader();
   Loader(const Loader&) = delete;
@@ -78,6 +79,9 @@ class Loader {
   /// the manifest's row, and Error after the last batch.
   const Batch& next();
 
+  /// Seconds that next() has waited so far for batches that were not ready.
+  double waited_seconds() const { return waited_seconds_; }
+
   /// Makes one batch in the calling thread.
   void make_batch(int64_t number, Batch& batch);
 
@@ -89,8 +93,9 @@ class Loader {
   };
 
   std::vector<int> order(int64_t epoch) const;
+  std::shared_ptr<const std::vector<int>> kept_order(int64_t epoch);
   void append(int row, uint64_t augmentation_stream, Batch& batch);
-  std::shared_ptr<const Image> picture(const ManifestRow& row);
+  Picture picture(const ManifestRow& row);
   void stop();
   void work();
   Slot& slot(int64_t number) { return slots_[static_cast<size_t>(number) % slots_.size()]; }
@@ -103,9 +108,12 @@ class Loader {
   std::vector<double> cumulative_weights_;  // of rows_ up to each; empty: no weights
   int points_per_map_ = 0;
 
+  PictureSource pictures_;
   std::mutex cache_mutex_;
-  std::unordered_map<const ManifestRow*, std::shared_ptr<const Image>> cache_;
+  std::unordered_map<const ManifestRow*, Picture> cache_;
   size_t cached_bytes_ = 0;
+  std::shared_ptr<const std::vector<int>> order_;  // of epoch order_epoch_
+  int64_t order_epoch_ = -1;
 
   // Batches given_ .. given_ + slots_.size() - 1 may be under way or ready; the one given last keeps its slot until
   // next().
@@ -115,6 +123,7 @@ class Loader {
   std::vector<std::thread> threads_;
   int64_t made_ = 0, given_ = 0, released_ = 0, end_ = 0;
   bool stopping_ = false;
+  double waited_seconds_ = 0;
 };
 
 }  // namespace sandglass

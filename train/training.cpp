@@ -20,6 +20,7 @@
 #include "model/transfer.h"
 #include "train/balance.h"
 #include "train/checkpoint.h"
+#include "train/data/data_set.h"
 #include "train/evaluation.h"
 #include "train/landmarks.h"
 #include "train/loader.h"
@@ -91,6 +92,7 @@ uint64_t fingerprint(const Manifest& manifest, const std::vector<std::string>& a
   const std::vector<int> columns = manifest.columns_of(aus);
   for (const ManifestRow& row : manifest.rows) {
     print.add(std::filesystem::path(row.image).filename().string());
+    if (row.frame >= 0) print.add(std::to_string(row.frame));
     for (const int column : columns) print.add(row.intensities[static_cast<size_t>(column)]);
     for (const Point& point : *row.landmarks) {
       print.add(point.x);
@@ -181,8 +183,10 @@ class Session {
 
   // For speed and time left.
   int64_t first_step_ = 0, recorded_step_ = 0;
-  Clock::time_point begin_, recorded_at_;
-  double speed_ = 0;      // images/s between the last two records
+  Clock::time_point begin_, recorded_at_, epoch_begin_;
+  double speed_ = 0;   // images/s between the last two records
+  double waited_ = 0;  // the loader's waited_seconds() at the last record
+  double epoch_waited_ = 0;
   double last_loss_ = 0;  // mean of the last record
 };
 
@@ -203,27 +207,30 @@ Session::Session(const TrainingOptions& options, RunFolder& folder, Start start,
       log_(log),
       config_(std::move(start.config)),
       table_(config_.au_points.empty() ? default_au_table() : read_au_table(config_.au_points)) {
-  train_data_ = read_manifest(options.train);
+  TrainingFaces faces = read_training_faces(options.train, options.validation, config_, log);
+  train_data_ = std::move(faces.train);
   train_data_.columns_of(config_.aus);  // before a search for faces that may take long
-  const bool found_landmarks = complete_landmarks(train_data_, config_.workers, log);
+  DataLog problems(config_.data.format == "none" || config_.data.problems == "stop");
+  const bool found_landmarks = complete_landmarks(train_data_, config_.workers, log, problems);
   position_.training_data = fingerprint(train_data_, config_.aus, table_);
   LoaderOptions training = loading();
   training.cache_bytes = static_cast<size_t>(config_.cache_mb) << 20;
   training.augmentation = config_.augment;
   training.row_weights = row_weights(config_, train_data_);
   loader_ = std::make_unique<Loader>(train_data_, training);
-  if (options.validation) {
-    validation_data_ = read_manifest(*options.validation);
+  if (faces.validation) {
+    validation_data_ = std::move(*faces.validation);
     const std::vector<int> columns = validation_data_.columns_of(config_.aus);
-    complete_landmarks(validation_data_, config_.workers, log);
+    complete_landmarks(validation_data_, config_.workers, log, problems);
     position_.validation_data = fingerprint(validation_data_, config_.aus, table_);
     validation_loader_ = std::make_unique<Loader>(validation_data_, loading());
     for (const ManifestRow& row : validation_data_.rows) {
       for (const int column : columns) validation_labels_.push_back(row.intensities[static_cast<size_t>(column)]);
     }
     check(std::any_of(validation_labels_.begin(), validation_labels_.end(), [](float label) { return label >= 0; }),
-          "{}: no picture is coded for any of the Action Units to validate", options.validation->string());
+          "{}: no picture is coded for any of the Action Units to validate", validation_data_.path.string());
   }
+  problems.print(log);
   if (start.checkpoint) check_data_unchanged(start.checkpoint->position);
 
   device_ = open_device(options.device);
@@ -301,12 +308,12 @@ nlohmann::json Session::description(const TrainingOptions& options) const {
     return is_utf8(path.string()) ? path.string() : in_quotes(path.string());
   };
   nlohmann::json json{{"device", device_->description()},
-                      {"training data", utf8(options.train)},
+                      {"training data", utf8(train_data_.path)},
                       {"training pictures", loader_->row_count()},
                       {"parameters", ParameterTable(config_.network()).parameter_count()},
                       {"session started", fmt::format("{:%Y-%m-%d %H:%M:%S} UTC", fmt::gmtime(std::time(nullptr)))}};
-  if (options.validation) {
-    json["validation data"] = utf8(*options.validation);
+  if (validation_loader_) {
+    json["validation data"] = utf8(validation_data_.path);
     json["validation pictures"] = validation_loader_->row_count();
   }
   for (const auto& [what, version] : options.versions) json["versions"][what] = version;
@@ -315,7 +322,7 @@ nlohmann::json Session::description(const TrainingOptions& options) const {
 
 TrainingResult Session::run() {
   first_step_ = recorded_step_ = position_.step;
-  begin_ = recorded_at_ = Clock::now();
+  begin_ = recorded_at_ = epoch_begin_ = Clock::now();
   if (position_.step >= total_) {
     progress_.say(fmt::format("{}: the run is complete ({} steps); to train on, set more epochs",
                               folder_.path().string(), position_.step));
@@ -373,14 +380,18 @@ void Session::step() {
   const int64_t in_epoch = (position_.step - 1) % per_epoch_ + 1;
   const int64_t before = std::max(position_.step - in_epoch, (position_.step - 1) / kStepsPerRecord * kStepsPerRecord);
   last_loss_ = position_.record_loss / static_cast<double>(position_.step - before);
-  speed_ = static_cast<double>((position_.step - recorded_step_) * config_.batch) / seconds_since(recorded_at_);
+  const double seconds = seconds_since(recorded_at_);
+  speed_ = static_cast<double>((position_.step - recorded_step_) * config_.batch) / seconds;
+  const double waiting = (loader_->waited_seconds() - waited_) / seconds;
+  waited_ = loader_->waited_seconds();
   record({{"type", "train"},
           {"step", position_.step},
           {"epoch", static_cast<double>(position_.step) / static_cast<double>(per_epoch_)},
           {"loss", last_loss_},
           {"lr", rates.rate},
           {"gradient_norm", result.gradient_norm},
-          {"images_per_s", speed_}});
+          {"images_per_s", speed_},
+          {"waiting", waiting}});
   position_.record_loss = 0;
   recorded_step_ = position_.step;
   recorded_at_ = Clock::now();
@@ -391,7 +402,9 @@ void Session::finish_epoch() {
   const double loss = position_.epoch_loss / static_cast<double>(per_epoch_);
   position_.epoch_loss = 0;
   record({{"type", "epoch"}, {"step", position_.step}, {"epoch", epoch}, {"loss", loss}});
-  std::string line = fmt::format("epoch {}/{}: loss {:.5f}", epoch, config_.epochs, loss);
+  const double waiting = (loader_->waited_seconds() - epoch_waited_) / seconds_since(epoch_begin_);
+  std::string line = fmt::format("epoch {}/{}: loss {:.5f}, {:.1f} % of the time waiting for pictures", epoch,
+                                 config_.epochs, loss, 100 * waiting);
 
   const bool validates = validation_loader_ && (epoch % config_.validate_every == 0 || epoch == config_.epochs);
   if (validates || !validation_loader_) {
@@ -411,7 +424,8 @@ void Session::finish_epoch() {
   }
   progress_.say(line);
   reporter_->write_page();
-  recorded_at_ = Clock::now();  // what an epoch's end takes does not count as training time
+  epoch_begin_ = recorded_at_ = Clock::now();  // what an epoch's end takes does not count as training time
+  epoch_waited_ = loader_->waited_seconds();
 }
 
 double Session::validate() {

@@ -1,4 +1,4 @@
-// Training: from manifests to a folder with weights, checkpoints, metrics and a report.
+// Training: from labelled faces to a folder with weights, checkpoints, metrics and a report.
 #pragma once
 
 #include <filesystem>
@@ -14,8 +14,8 @@
 namespace sandglass {
 
 struct TrainingOptions {
-  std::filesystem::path train;                      ///< manifest
-  std::optional<std::filesystem::path> validation;  ///< manifest
+  std::filesystem::path train;                      ///< manifest or pack; empty: the settings' [data] name the faces
+  std::optional<std::filesystem::path> validation;  ///< manifest or pack
   std::filesystem::path run_dir;
   std::optional<std::filesystem::path> config;  ///< TOML
   std::vector<std::string> settings;            ///< key=value, applied after the file

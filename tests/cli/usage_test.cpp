@@ -5,8 +5,8 @@ namespace {
 
 using testing::HasSubstr;
 
-const std::vector<std::string> kCommands{"info",   "synth",   "train", "eval",      "infer",
-                                         "report", "convert", "bench", "experiment"};
+const std::vector<std::string> kCommands{"info",  "synth",  "data",    "train", "eval",
+                                         "infer", "report", "convert", "bench", "experiment"};
 
 TEST_F(ProgramTest, WrongUsageIsOneLineAndCode2) {
   struct Case {
@@ -32,7 +32,10 @@ TEST_F(ProgramTest, WrongUsageIsOneLineAndCode2) {
       {{"infer", "--weights", "w", "a.png", "--device", "tpu"}, "--device: tpu not in"},
       {{"infer", "--weights", "w", "a.png", "--registered", "--landmarks", "l"}, "--registered"},
       {{"train", "--train", "m"}, "--out is required"},
-      {{"train", "--out", "m"}, "--train is required"},
+      {{"data"}, "subcommand is required"},
+      {{"data", "check"}, "CONFIG is required"},
+      {{"data", "pack", "a.toml"}, "--out is required"},
+      {{"data", "pack", "a.toml", "--out", "f", "--jpeg", "101"}, "101 is not from 1 to 100"},
       {{"eval", "--weights", "w"}, "--data is required"},
       {{"eval", "--weights", "w", "--data", "m", "--misalign", "2,41"}, "--misalign: 41 is not from 0 to 40"},
       {{"eval", "--weights", "w", "--data", "m", "--threshold", "0"}, "--threshold"},

@@ -1,6 +1,8 @@
 // The commands one after the other, on tiny data.
 #include <nlohmann/json.hpp>
 
+#include <cmath>
+
 #include "engine/safetensors.h"
 #include "tests/cli/program.h"
 
@@ -95,6 +97,50 @@ TEST_F(ProgramTest, SyntheticFacesTrainEvaluateInfer) {
     sum += error * error;
   }
   EXPECT_NEAR(sum / 12, figures["aus"]["AU06"]["mse"].get<double>(), 1e-4);
+}
+
+TEST_F(ProgramTest, DataIsCheckedAndPacked) {
+  write_face("a.png");
+  std::string header = "image,subject,AU12", fields;
+  for (const char axis : {'x', 'y'}) {
+    for (int i = 0; i < 68; ++i) {
+      header += fmt::format(",{}_{}", axis, i);
+      const double turn = 6.283 * i / 68;
+      fields += fmt::format(",{:.1f}", 32 + 20 * (axis == 'x' ? std::cos(turn) : std::sin(turn)));
+    }
+  }
+  std::string csv = header + "\n";
+  for (int i = 0; i < 6; ++i) csv += fmt::format("a.png,S{},{}{}\n", i / 3, i, fields);
+  write("m.csv", csv + "b.png,S1,2" + fields + "\n");
+  const std::string toml =
+      write("data.toml",
+            "aus = [\"AU12\"]\nwidth = 8\ndepth = 1\ninput_size = 32\nbatch = 2\nepochs = 1\n"
+            "[data]\nformat = \"manifest\"\npath = \"m.csv\"\ntrain = \"S0\"\nvalidation = \"S1\"\n");
+
+  const Finished checked = run({"data", "check", toml, "--images", "--json", path("data.json")});
+  ASSERT_EQ(checked.code, 0) << checked.err;
+  EXPECT_THAT(checked.out, HasSubstr("train (S0): 3 labelled frames of 1 subjects\n"));
+  EXPECT_THAT(checked.out, HasSubstr("m.csv, row 8: no such picture: "));
+  const json found = json::parse(content_of(folder / "data.json"))["data"];
+  EXPECT_EQ(found[1]["usable"], 3);
+  EXPECT_EQ(json::parse(run({"data", "check", toml, "--json", "-"}).out)["data"].size(), 2u);
+  const Finished strict = run({"data", "check", toml, "--strict"});
+  EXPECT_EQ(strict.code, 1);
+  EXPECT_THAT(strict.err, OneErrorLineWith("m.csv, row 8: no such picture: "));
+
+  const Finished packed = run({"data", "pack", toml, "--out", path("faces.pack")});
+  ASSERT_EQ(packed.code, 0) << packed.err;
+  EXPECT_THAT(packed.out, HasSubstr("6 faces of 2 subjects"));
+  EXPECT_TRUE(unfinished_files().empty());
+  const std::string pack = path("faces.pack"), run_dir = path("run");
+  EXPECT_THAT(run({"train", "--train", pack, "--config", toml, "--out", run_dir}).err, OneErrorLineWith("named twice"));
+  EXPECT_THAT(run({"train", "--out", run_dir}).err, OneErrorLineWith("no training faces are named"));
+  const Finished trained =
+      run({"train", "--train", pack, "--config", toml, "--set", "data.format=none", "--out", run_dir});
+  ASSERT_EQ(trained.code, 0) << trained.err;
+  const Finished evaluated = run({"eval", "--weights", path("run/best.safetensors"), "--data", pack});
+  EXPECT_EQ(evaluated.code, 0) << evaluated.err;
+  EXPECT_EQ(run({"eval", "--weights", path("run/best.safetensors"), "--data", toml}).code, 0);
 }
 
 TEST_F(ProgramTest, ConvertKeepsEveryNumber) {

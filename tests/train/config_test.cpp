@@ -170,6 +170,12 @@ TEST(Config, PathsCountFromTheFileOrTheWorkingDirectory) {
   TrainingConfig config;
   read_config(folder / "run.toml", config);
   EXPECT_EQ(config.au_points, (folder / "points.txt").string());
+  write_file(folder / "data.toml", "[data]\npath = \"set\"\nlandmarks = \"detect\"\npictures = \"/videos\"\n");
+  read_config(folder / "data.toml", config);
+  EXPECT_EQ(config.data.path, (folder / "set").string());
+  EXPECT_EQ(config.data.landmarks, "detect");
+  EXPECT_EQ(config.data.pictures, "/videos");
+  EXPECT_EQ(config.au_points, (folder / "points.txt").string());
   apply_setting("au_points=points.txt", config);
   EXPECT_EQ(config.au_points, (std::filesystem::current_path() / "points.txt").string());
   EXPECT_NE(error_of([&] { read_config(folder / "none.toml", config); }).find("none.toml"), std::string::npos);

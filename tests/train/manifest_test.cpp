@@ -8,7 +8,10 @@
 namespace sandglass {
 namespace {
 
-Manifest parsed(const std::string& csv) { return parse_manifest(csv, "data/m.csv", false); }
+Manifest parsed(const std::string& csv) {
+  DataLog strict(true);
+  return parse_manifest(csv, "data/m.csv", strict, false);
+}
 
 std::string parse_error(const std::string& csv) {
   return error_of([&] { parsed(csv); });
@@ -104,12 +107,27 @@ TEST(Manifest, FindsMissingPicturesUpFront) {
   write_file(folder / "here.jpg", "x");
   write_file(folder / "m.csv", "image\nhere.jpg\ngone.jpg\nhere.jpg\n.\n");
   const std::string error = error_of([&] { read_manifest(folder / "m.csv"); });
-  EXPECT_EQ(error, fmt::format("{0}/m.csv, row 3: no such picture: {0}/gone.jpg (2 of 4 are missing)",
-                               folder.path().string()));
+  EXPECT_EQ(error, fmt::format("{0}/m.csv, row 3: no such picture: {0}/gone.jpg", folder.path().string()));
   EXPECT_EQ(read_manifest(folder / "m.csv", false).rows.size(), 4u);
   write_file(folder / "good.csv", fmt::format("image\nhere.jpg\n{}\n", (folder / "here.jpg").string()));
   EXPECT_EQ(read_manifest(folder / "good.csv").rows.size(), 2u);
   EXPECT_NE(error_of([&] { read_manifest(folder / "none.csv"); }).find("none.csv: no such file"), std::string::npos);
+}
+
+TEST(Manifest, FramesOfVideosAreNumberedFromOne) {
+  const Manifest manifest = parsed("image,frame,AU06\na.avi,1,0\na.avi,20,1\nb.png,,2\n");
+  EXPECT_EQ(manifest.rows[0].frame, 0);
+  EXPECT_EQ(manifest.rows[1].frame, 19);
+  EXPECT_EQ(manifest.rows[2].frame, -1);
+  for (const char* frame : {"0", "-1", "1.5", "x", "1e12"}) {
+    EXPECT_NE(parse_error(fmt::format("image,frame\na.avi,{}\n", frame)).find("row 2, column 'frame': "),
+              std::string::npos)
+        << frame;
+  }
+  const TemporaryFolder folder;
+  write_manifest(folder / "m.csv", manifest);
+  const Manifest back = read_manifest(folder / "m.csv", false);
+  for (size_t i = 0; i < 3; ++i) EXPECT_EQ(back.rows[i].frame, manifest.rows[i].frame);
 }
 
 TEST(Manifest, ReadsBackWhatItWrites) {

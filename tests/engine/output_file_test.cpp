@@ -1,4 +1,4 @@
-#include "infer/output_file.h"
+#include "engine/output_file.h"
 
 #include <gmock/gmock.h>
 

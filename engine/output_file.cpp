@@ -1,4 +1,4 @@
-#include "infer/output_file.h"
+#include "engine/output_file.h"
 
 #include <fcntl.h>
 #include <unistd.h>

@@ -1,4 +1,4 @@
-#include "infer/given_landmarks.h"
+#include "face/given_landmarks.h"
 
 #include "engine/error.h"
 #include "face/landmark_files.h"

@@ -1,9 +1,9 @@
-#include "infer/given_landmarks.h"
+#include "face/given_landmarks.h"
 
 #include <gmock/gmock.h>
 
 #include "face/detector.h"
-#include "tests/infer/temporary_folder.h"
+#include "temporary_folder.h"
 
 namespace sandglass {
 namespace {

@@ -1,0 +1,26 @@
+#include "face/file_kinds.h"
+
+#include <algorithm>
+#include <cctype>
+#include <string>
+
+namespace sandglass {
+
+bool has_extension(const std::filesystem::path& file, const std::vector<std::string_view>& extensions) {
+  std::string extension = file.extension().string();
+  for (char& letter : extension) letter = static_cast<char>(std::tolower(static_cast<unsigned char>(letter)));
+  return std::find(extensions.begin(), extensions.end(), extension) != extensions.end();
+}
+
+const std::vector<std::string_view>& picture_extensions() {
+  static const std::vector<std::string_view> extensions{".jpg", ".jpeg", ".png", ".bmp"};
+  return extensions;
+}
+
+const std::vector<std::string_view>& video_extensions() {
+  static const std::vector<std::string_view> extensions{".mp4", ".avi", ".mov",  ".mkv", ".webm",
+                                                        ".wmv", ".mpg", ".mpeg", ".m4v"};
+  return extensions;
+}
+
+}  // namespace sandglass

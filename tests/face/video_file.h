@@ -1,0 +1,86 @@
+// Small videos for tests, written by FFmpeg.
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <vector>
+
+#include "engine/error.h"
+#include "face/image.h"
+
+extern "C" {
+#include <libavcodec/avcodec.h>
+#include <libavformat/avformat.h>
+#include <libswscale/swscale.h>
+}
+
+namespace sandglass {
+
+struct VideoFormat {
+  const char* codec = "mpeg4";
+  int key_frame_every = 12;
+  int b_frames = 0;  ///< between two others at most: they are stored after the frame that follows them
+};
+
+/// Writes pictures of one size (even sides) as a video of 25 frames a second; the container follows from the file's
+/// name.
+inline void write_video(const std::filesystem::path& path, const std::vector<Image>& images,
+                        const VideoFormat& wanted = {}) {
+  AVFormatContext* format = nullptr;
+  check(avformat_alloc_output_context2(&format, nullptr, nullptr, path.c_str()) >= 0, "no such container");
+  const AVCodec* encoder = avcodec_find_encoder_by_name(wanted.codec);
+  check(encoder, "FFmpeg has no encoder {}", wanted.codec);
+  AVStream* stream = avformat_new_stream(format, nullptr);
+  AVCodecContext* codec = avcodec_alloc_context3(encoder);
+  codec->width = images[0].width;
+  codec->height = images[0].height;
+  codec->time_base = {1, 25};
+  codec->framerate = {25, 1};
+  codec->pix_fmt = std::string_view(wanted.codec) == "mjpeg" ? AV_PIX_FMT_YUVJ420P : AV_PIX_FMT_YUV420P;
+  codec->gop_size = wanted.key_frame_every;
+  codec->max_b_frames = wanted.b_frames;
+  codec->bit_rate = 4'000'000;
+  codec->thread_count = 1;
+  if (format->oformat->flags & AVFMT_GLOBALHEADER) codec->flags |= AV_CODEC_FLAG_GLOBAL_HEADER;
+  check(avcodec_open2(codec, encoder, nullptr) >= 0, "the encoder does not open");
+  avcodec_parameters_from_context(stream->codecpar, codec);
+  stream->time_base = codec->time_base;
+  check(avio_open(&format->pb, path.c_str(), AVIO_FLAG_WRITE) >= 0, "{}: cannot be written", path.string());
+  check(avformat_write_header(format, nullptr) >= 0, "the header cannot be written");
+  SwsContext* scaler = sws_getContext(codec->width, codec->height, AV_PIX_FMT_RGB24, codec->width, codec->height,
+                                      codec->pix_fmt, SWS_BILINEAR, nullptr, nullptr, nullptr);
+  AVFrame* frame = av_frame_alloc();
+  AVPacket* packet = av_packet_alloc();
+  const auto write_packets = [&] {
+    while (avcodec_receive_packet(codec, packet) >= 0) {
+      packet->duration = 1;  // or MP4 ends before its last frame
+      av_packet_rescale_ts(packet, codec->time_base, stream->time_base);
+      packet->stream_index = 0;
+      av_interleaved_write_frame(format, packet);
+    }
+  };
+  for (size_t i = 0; i < images.size(); ++i) {
+    frame->format = codec->pix_fmt;
+    frame->width = codec->width;
+    frame->height = codec->height;
+    av_frame_get_buffer(frame, 0);
+    const uint8_t* planes[] = {images[i].rgb.data()};
+    const int strides[] = {codec->width * 3};
+    sws_scale(scaler, planes, strides, 0, codec->height, frame->data, frame->linesize);
+    frame->pts = static_cast<int64_t>(i);
+    avcodec_send_frame(codec, frame);
+    av_frame_unref(frame);
+    write_packets();
+  }
+  avcodec_send_frame(codec, nullptr);
+  write_packets();
+  av_write_trailer(format);
+  av_packet_free(&packet);
+  av_frame_free(&frame);
+  sws_freeContext(scaler);
+  avcodec_free_context(&codec);
+  avio_closep(&format->pb);
+  avformat_free_context(format);
+}
+
+}  // namespace sandglass

@@ -1,0 +1,107 @@
+#include <algorithm>
+#include <array>
+
+#include "engine/error.h"
+#include "engine/file.h"
+#include "face/au_points.h"
+#include "train/data/columns.h"
+#include "train/data/folders.h"
+#include "train/data/frame_codes.h"
+#include "train/data/readers.h"
+
+namespace sandglass {
+namespace {
+
+using std::filesystem::path;
+
+constexpr std::array<int, 12> kCoded{1, 2, 4, 5, 6, 9, 12, 15, 17, 20, 25, 26};
+
+std::string au_name(int au) { return normalise_au_name(std::to_string(au)); }
+
+std::optional<path> folder_named(const path& root, const std::string& plain) {
+  return find_folder(root, 2, [&](const path& folder) { return plain_name(folder.filename().string()) == plain; });
+}
+
+// The video of the left camera: LeftVideoSN001_comp.avi.
+path find_video(const path& root, const std::string& subject) {
+  path video;
+  find_folder(root, 2, [&](const path& folder) {
+    for (const path& file : files_in(folder)) {
+      const std::string name = file.stem().string();
+      if (has_extension(file, video_extensions()) && name.starts_with("LeftVideo" + subject)) video = file;
+    }
+    return !video.empty();
+  });
+  return video;
+}
+
+void read_subject(const std::string& subject, const path& labels, const path& video, DataLog& log, Manifest& faces) {
+  const path folder = labels / subject;
+  std::vector<std::vector<FrameCode>> codes;
+  for (const std::string& au : faces.aus) {
+    const int number = std::stoi(au.substr(2));
+    const path file = folder / fmt::format("{}_au{}.txt", subject, number);
+    codes.emplace_back();
+    std::error_code error;
+    if (!std::filesystem::exists(file, error)) {
+      log.problem(kNoLabels, "{}: no such file; {} of subject {} is not coded", file.string(), au, subject);
+      continue;
+    }
+    log.attempt(kBadFile, [&] { codes.back() = read_frame_codes(file, -1, log); });
+    if (codes.size() == 1 || faces.sources.empty() || faces.sources.back().parent_path() != folder) {
+      faces.sources.push_back(file);
+    }
+  }
+  for (CodedFrame& frame : merge_codes(codes)) {
+    ManifestRow row;
+    row.line = frame.line;
+    row.source = static_cast<int>(faces.sources.size()) - 1;
+    if (frame.frame < 1) {
+      log.problem(kBadRow, "{}: frame {}, but the frames of DISFA are numbered from 1", faces.place(row), frame.frame);
+      continue;
+    }
+    row.image = video.string();
+    row.frame = frame.frame - 1;
+    row.subject = subject;
+    row.intensities = std::move(frame.intensities);
+    faces.rows.push_back(std::move(row));
+  }
+}
+
+}  // namespace
+
+DataFound read_disfa(const DataRequest& request, DataLog& log) {
+  const path root = request.data.path;
+  const auto labels = folder_named(root, "actionunitlabels");
+  check(labels.has_value(), "{}: has no folder 'ActionUnit_Labels'; data.path is the folder that holds it",
+        root.string());
+  DataFound found;
+  found.faces.path = *labels;
+  found.landmarks = folder_named(root, "landmarkpoints").value_or("");
+  for (const std::string& au : request.aus) {
+    const auto is_au = [&](int coded) { return au_name(coded) == au; };
+    if (std::any_of(kCoded.begin(), kCoded.end(), is_au)) found.faces.aus.push_back(au);
+  }
+
+  std::set<std::string, std::less<>> subjects = request.subjects.names();
+  if (request.subjects.all()) {
+    for (const path& folder : folders_in(*labels)) subjects.insert(folder.filename().string());
+  }
+  const path videos = request.data.pictures.empty() ? root : path(request.data.pictures);
+  for (const std::string& subject : subjects) {
+    std::error_code error;
+    if (!std::filesystem::is_directory(*labels / subject, error)) {
+      log.problem(kNoLabels, "{}: no such folder, so no labels of subject {}", (*labels / subject).string(), subject);
+      continue;
+    }
+    const path video = find_video(videos, subject);
+    if (video.empty()) {
+      log.problem("sequences without pictures", "{}: has no video LeftVideo{}_comp.avi", videos.string(), subject);
+      continue;
+    }
+    read_subject(subject, *labels, video, log, found.faces);
+  }
+  return found;
+}
+
+}  // namespace sandglass

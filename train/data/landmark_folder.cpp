@@ -1,0 +1,128 @@
+#include "train/data/landmark_folder.h"
+
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <map>
+
+#include "engine/error.h"
+#include "face/given_landmarks.h"
+#include "face/landmark_files.h"
+#include "train/data/columns.h"
+#include "train/data/folders.h"
+
+namespace sandglass {
+namespace {
+
+using std::filesystem::path;
+
+bool is_there(const path& file) {
+  std::error_code error;
+  return std::filesystem::exists(file, error);
+}
+
+Landmarks read_landmarks(const path& file) {
+  return has_extension(file, {".mat"}) ? read_disfa_mat(file) : read_pts(file);
+}
+
+// Finds the file of a row's landmarks.
+class LandmarkFolder {
+ public:
+  LandmarkFolder(path folder, path pictures) : folder_(std::move(folder)), pictures_(std::move(pictures)) {
+    std::error_code error;
+    check(std::filesystem::is_directory(folder_, error), "{}: no such folder (data.landmarks)", folder_.string());
+  }
+
+  /// Empty if there is none.
+  path find(const Manifest& faces, const ManifestRow& row) {
+    const path image = faces.image_path(row);
+    return row.frame < 0 ? of_picture(image) : of_frame(image, row);
+  }
+
+ private:
+  path of_picture(const path& image) const {
+    for (const path& name : {image.lexically_proximate(pictures_), image.filename()}) {
+      for (const char* extension : {".pts", ".mat"}) {
+        const path file = (folder_ / name).replace_extension(extension);
+        if (is_there(file)) return file;
+      }
+    }
+    return {};
+  }
+
+  path of_frame(const path& video, const ManifestRow& row) {
+    for (const path& name : {path(row.subject), video.stem(), path()}) {
+      for (const char* inner : {"", "tmp_frame_lm"}) {
+        const std::map<int, path>& files = numbered(folder_ / name / inner);
+        const auto found = files.find(row.frame);
+        if (found != files.end()) return found->second;
+      }
+    }
+    return {};
+  }
+
+  // Landmark files by frame, from 0; each folder is listed once.
+  const std::map<int, path>& numbered(const path& folder) {
+    const auto [entry, is_new] = listed_.emplace(folder, std::map<int, path>());
+    std::error_code error;
+    if (is_new && std::filesystem::is_directory(folder, error)) {
+      for (auto& [number, file] : numbered_files(folder, {".pts"})) entry->second.emplace(number - 1, file);
+      for (auto& [number, file] : numbered_files(folder, {".mat"})) entry->second.emplace(number, file);
+    }
+    return entry->second;
+  }
+
+  path folder_, pictures_;
+  std::map<path, std::map<int, path>> listed_;
+};
+
+void add_from_folder(Manifest& faces, const path& folder, const path& pictures, DataLog& log) {
+  LandmarkFolder files(folder, pictures);
+  std::erase_if(faces.rows, [&](ManifestRow& row) {
+    const path file = files.find(faces, row);
+    return !file.empty() && !log.attempt(kBadLandmarks, [&] { row.landmarks = read_landmarks(file); });
+  });
+}
+
+void add_from_imglab(Manifest& faces, const path& file, DataLog& log) {
+  GivenLandmarks given(file.string());
+  for (const MarkedImage& image : read_imglab(file)) {
+    given.add_picture(image.path);
+    for (const MarkedFace& face : image.faces) {
+      if (face.present.all()) {
+        given.add_face(image.path, face.landmarks);
+      } else if (face.present.any()) {
+        log.problem(kBadLandmarks, "{}: a face of {} has {} of the 68 landmarks", file.string(), image.path.string(),
+                    face.present.count());
+      }
+    }
+  }
+  for (ManifestRow& row : faces.rows) {
+    check(row.frame < 0, "{}: imglab files name pictures, but {} is a video's frame; give a folder of .pts files",
+          file.string(), faces.place(row));
+    try {
+      const std::vector<Landmarks> found = given.find(faces.image_path(row));
+      if (!found.empty()) row.landmarks = found[0];
+    } catch (const Error&) {  // not listed: to be found later
+    }
+  }
+}
+
+}  // namespace
+
+void add_landmarks(Manifest& faces, const DataConfig& data, const path& pictures, const path& own_folder,
+                   DataLog& log) {
+  if (data.landmarks == "detect") {
+    for (ManifestRow& row : faces.rows) row.landmarks.reset();
+  } else if (path(data.landmarks).extension() == ".xml") {
+    add_from_imglab(faces, data.landmarks, log);
+  } else if (!data.landmarks.empty()) {
+    add_from_folder(faces, data.landmarks, pictures, log);
+  } else if (!own_folder.empty() && !mat_library_version().empty()) {
+    add_from_folder(faces, own_folder, pictures, log);
+  } else if (!own_folder.empty()) {
+    log.remark(fmt::format("{}: is not read, because this build has no matio (libmatio-dev)", own_folder.string()));
+  }
+}
+
+}  // namespace sandglass
