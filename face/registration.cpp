@@ -70,7 +70,7 @@ Affine registration(const Landmarks& landmarks, int size) {
   return compose(to_size, compose(places, face.inverse()));
 }
 
-Image warp_image(const Image& image, const Affine& to_output, int height, int width) {
+Image warp_image(const ImageView& image, const Affine& to_output, int height, int width) {
   check(height >= 1 && width >= 1, "warping to a picture of {} x {} pixels: expected at least 1 x 1", width, height);
   const Affine source = to_output.inverse();
   Image output(height, width);

@@ -39,6 +39,6 @@ Affine registration(const Landmarks& landmarks, int size = 256);
 /// between the four nearest pixels, pixels outside `image` being black; results are rounded to the nearest. (No
 /// low-pass filter where the map shrinks, as in the paper.) Throws Error if the map has no inverse or a size is
 /// below 1.
-Image warp_image(const Image& image, const Affine& to_output, int height, int width);
+Image warp_image(const ImageView& image, const Affine& to_output, int height, int width);
 
 }  // namespace sandglass

@@ -10,6 +10,7 @@
 #include "face/jpeg.h"
 #include "face/registration.h"
 #include "face/stage.h"
+#include "train/data/pictures.h"
 #include "train/loader.h"
 
 namespace sandglass {
@@ -87,6 +88,7 @@ std::vector<ExampleFace> example_faces(const Manifest& manifest, std::span<const
   const size_t k_count = aus.size(), map_pixels = static_cast<size_t>(network.config().map_size()) *
                                                   static_cast<size_t>(network.config().map_size());
   std::vector<ExampleFace> examples;
+  PictureSource pictures;
   Batch batch;
   for (int64_t step = 0; step < loader.steps_per_epoch(); ++step) {
     loader.make_batch(step, batch);
@@ -97,8 +99,8 @@ std::vector<ExampleFace> example_faces(const Manifest& manifest, std::span<const
       const ManifestRow& row = chosen.rows[index];
       ExampleFace& example = examples.emplace_back();
       example.row = rows[index];
-      const Image face = warp_image(read_image(chosen.image_path(row)), registration(*row.landmarks, kPanelSide),
-                                    kPanelSide, kPanelSide);
+      const Image face =
+          warp_image(pictures.read(chosen, row).view, registration(*row.landmarks, kPanelSide), kPanelSide, kPanelSide);
       for (size_t k = 0; k < k_count; ++k) {
         const HeatmapPeak& peak = network.peak(static_cast<int>(n), static_cast<int>(k));
         example.intensities.push_back(std::clamp(peak.height, 0.0f, 5.0f));
@@ -133,7 +135,7 @@ std::vector<int> worst_rows(const Manifest& manifest, std::span<const float> pre
 }
 
 Manifest select_rows(const Manifest& manifest, std::span<const int> rows) {
-  Manifest selected{manifest.path, manifest.aus, {}};
+  Manifest selected{manifest.path, manifest.sources, manifest.aus, {}, manifest.pack};
   for (const int row : rows) selected.rows.push_back(manifest.rows.at(static_cast<size_t>(row)));
   return selected;
 }

@@ -7,6 +7,8 @@
 #include <fstream>
 #include <string>
 
+#include "engine/error.h"
+
 namespace sandglass {
 
 class TemporaryFolder {
