@@ -3,6 +3,8 @@ operations that it must do for each byte that it must move, below what the machi
 Patterson, doi 10.1145/1498765.1498785)."""
 import math
 
+import kernel_tables
+
 # Families of operations, their colours (told apart by people who do not see all of them: Okabe & Ito) and the beginnings
 # of their names.
 FAMILIES = (("convolution forward", "#0072b2", ("conv_forward",)),
@@ -67,11 +69,10 @@ def roofline_svg(result, precision):
     ceilings = context["ceilings"][precision]
     bandwidth, peak = ceilings["gigabytes_per_s"], ceilings["teraflops_per_s"] * 1e3  # GB/s, GFLOP/s
     dots = []
-    for row in result["benchmarks"]:
-        if row["library"] != "sandglass" or row["precision"] != precision or "microseconds" not in row:
-            continue
-        if row["operations"] > 0 and family_of(row["operation"]) is not None:
-            dots.append((row["operations"] / row["bytes"], row["operations"] / row["microseconds"]["median"] / 1e3, row))
+    for row in kernel_tables.measured(result):
+        if row["library"] == "sandglass" and row["precision"] == precision and row["operations"] > 0 \
+                and family_of(row["operation"]) is not None:
+            dots.append((row["operations"] / row["bytes"], row["operations"] / row["us"] / 1e3, row))
     x_axis = Axis(min(d[0] for d in dots), max(d[0] for d in dots), LEFT, WIDTH - RIGHT)
     y_axis = Axis(min(d[1] for d in dots), max(peak, *(d[1] for d in dots)) * 1.05, HEIGHT - BOTTOM, TOP)
     batches = sorted({row["batch"] for *_, row in dots if row["batch"]})
