@@ -4,8 +4,20 @@ import statistics
 DIRECTIONS = ("conv_forward", "conv_backward_data", "conv_backward_weights")
 
 
+def disturbed(row):
+    """Whether other programs took most of its samples' time, as the median then shows."""
+    return row["microseconds"]["median"] > 2 * row["microseconds"]["least"]
+
+
 def measured(result):
-    return [row for row in result["benchmarks"] if "microseconds" in row]
+    """The rows that have times: `us` and `part`, its ceiling's part, of the median; of the least time if it was disturbed."""
+    rows = [row for row in result["benchmarks"] if "microseconds" in row]
+    for row in rows:
+        times = row["microseconds"]
+        row["us"] = times["least"] if disturbed(row) else times["median"]
+        if "part_of_ceiling" in row:
+            row["part"] = row["part_of_ceiling"] * times["median"] / row["us"]
+    return rows
 
 
 def row_text(*cells):
@@ -30,7 +42,7 @@ def peers_of(rows):
 
 
 def ratios(rows, library):
-    return [row["sandglass_to_peer"]["median"] for row in rows if row["library"] == library]
+    return [row["sandglass_to_peer"]["median"] for row in rows if row["library"] == library and not disturbed(row)]
 
 
 def milliseconds(value):
@@ -43,7 +55,7 @@ def table_of_mode(rows, title, times, batch, precision):
     own = [row for row in rows if row["library"] == "sandglass"]
     total = {}
     for row in own:
-        total[row["operation"]] = total.get(row["operation"], 0) + row["microseconds"]["median"] * row[times] / 1e3
+        total[row["operation"]] = total.get(row["operation"], 0) + row["us"] * row[times] / 1e3
     if not total:
         return ""
     peers = peers_of(rows)
@@ -52,9 +64,9 @@ def table_of_mode(rows, title, times, batch, precision):
                    "furthest below its ceiling")
     for operation in sorted(total, key=total.get, reverse=True):
         group = [row for row in own if row["operation"] == operation]
-        parts = [row["part_of_ceiling"] for row in group if "part_of_ceiling" in row]
+        parts = [row["part"] for row in group if "part" in row]
         # What a better kernel would save, not the smallest part: of a tiny shape that is no loss.
-        worst = max(group, key=lambda row: row["microseconds"]["median"] * row[times] * (1 - row.get("part_of_ceiling", 1)))
+        worst = max(group, key=lambda row: row["us"] * row[times] * (1 - row.get("part", 1)))
         against = [row for row in rows if row["operation"] == operation]
         text += row_text(operation, str(len(group)), milliseconds(total[operation]),
                          f"{100 * total[operation] / sum(total.values()):.0f} %", spread(parts, " %", 100),
@@ -77,9 +89,8 @@ def table_of_plain(rows, precisions):
             for precision in precisions:
                 group = [row for row in rows
                          if (row["operation"], row["batch"], row["precision"]) == (direction, batch, precision)]
-                parts = [row["part_of_ceiling"] for row in group
-                         if row["library"] == "sandglass" and "part_of_ceiling" in row]
-                against = [row for row in group if row["library"] != "sandglass"]
+                parts = [row["part"] for row in group if row["library"] == "sandglass" and "part" in row]
+                against = [row for row in group if row["library"] != "sandglass" and not disturbed(row)]
                 if not against:
                     continue
                 worst = max(against, key=lambda row: row["sandglass_to_peer"]["median"])
@@ -96,7 +107,12 @@ def tables(result):
     ceilings = "; ".join(f"{precision}: {c['gigabytes_per_s']:g} GB/s and {c['teraflops_per_s'] * 1e3:.0f} GFLOP/s"
                          for precision, c in context.get("ceilings", {}).items())
     text = (f"{context['description']}; {context['date'][:10]}, commit {context['commit']}, {context['compiler']}; "
-            f"caches {context['cache'].split(':')[0]}. Ceilings, measured first: {ceilings}.\n\n")
+            f"caches {context['cache'].split(':')[0]}. Ceilings, measured first: {ceilings}.")
+    count = sum(map(disturbed, rows))
+    if count:
+        text += (f" Other programs disturbed {count} of the {len(rows)} rows so much that their median is more than twice their least time: "
+                 "for these the least time stands, and no ratio.")
+    text += "\n\n"
     for precision in precisions:
         text += table_of_mode(rows, "Training step", "times_in_training_step", batches[-1], precision)
         text += table_of_mode(rows, "Inference", "times_in_inference", batches[0], precision)

@@ -64,7 +64,7 @@ def kernels(file, result, images):
     for precision in result["context"].get("ceilings", {}):
         name = plot_name(file, precision)
         images[IMAGES / name] = roofline_plot.roofline_svg(result, precision)
-        text += f"![Rates of all kernels below the machine's ceilings, {precision}](images/{name})\n\n"
+        text += f"![Rates of all kernels and the machine's ceilings, {precision}](images/{name})\n\n"
     return kernel_tables.tables(result) + text
 
 

@@ -3,6 +3,8 @@ operations that it must do for each byte that it must move, below what the machi
 Patterson, doi 10.1145/1498765.1498785)."""
 import math
 
+import kernel_tables
+
 # Families of operations, their colours (told apart by people who do not see all of them: Okabe & Ito) and the beginnings
 # of their names.
 FAMILIES = (("convolution forward", "#0072b2", ("conv_forward",)),
@@ -14,6 +16,8 @@ FAMILIES = (("convolution forward", "#0072b2", ("conv_forward",)),
             ("heatmap, loss, peak", "#8c6bb1", ("heatmap", "pixel_loss", "peak")),
             ("warp, optimiser", "#999999", ("warp", "gradient_norm", "optimizer")))
 
+CACHES = {"warm": "caches warm: maps that fit into them can lie above memory's slope",
+          "cold": "caches cold: each run takes other buffers"}
 WIDTH, HEIGHT = 960, 560
 LEFT, RIGHT, TOP, BOTTOM = 78, 250, 58, 62  # margins; the legend is on the right
 
@@ -22,7 +26,7 @@ STYLE = """  .page { fill: #ffffff; } text { fill: #24292f; font: 13px sans-seri
   .dot { fill-opacity: 0.75; stroke: #ffffff; stroke-width: 0.6; }
   @media (prefers-color-scheme: dark) {
     .page { fill: #0d1117; } text { fill: #e6edf3; } .grid { stroke: #30363d; } .frame { stroke: #8b949e; }
-    .roof { stroke: #e6edf3; } .dot { stroke: #0d1117; }
+    .roof { stroke: #e6edf3; } .dot { stroke: #0d1117; fill-opacity: 0.9; }
   }"""
 
 
@@ -65,19 +69,18 @@ def roofline_svg(result, precision):
     ceilings = context["ceilings"][precision]
     bandwidth, peak = ceilings["gigabytes_per_s"], ceilings["teraflops_per_s"] * 1e3  # GB/s, GFLOP/s
     dots = []
-    for row in result["benchmarks"]:
-        if row["library"] != "sandglass" or row["precision"] != precision or "microseconds" not in row:
-            continue
-        if row["operations"] > 0 and family_of(row["operation"]) is not None:
-            dots.append((row["operations"] / row["bytes"], row["operations"] / row["microseconds"]["median"] / 1e3, row))
+    for row in kernel_tables.measured(result):
+        if row["library"] == "sandglass" and row["precision"] == precision and row["operations"] > 0 \
+                and family_of(row["operation"]) is not None:
+            dots.append((row["operations"] / row["bytes"], row["operations"] / row["us"] / 1e3, row))
     x_axis = Axis(min(d[0] for d in dots), max(d[0] for d in dots), LEFT, WIDTH - RIGHT)
     y_axis = Axis(min(d[1] for d in dots), max(peak, *(d[1] for d in dots)) * 1.05, HEIGHT - BOTTOM, TOP)
     batches = sorted({row["batch"] for *_, row in dots if row["batch"]})
 
     out = [f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" width="{WIDTH}" height="{HEIGHT}">',
            f"<style>\n{STYLE}\n</style>", f'<rect class="page" width="{WIDTH}" height="{HEIGHT}"/>',
-           text(LEFT, 24, f"Each kernel below its ceilings: {context['description']}, {precision}", extra=' class="title"'),
-           text(LEFT, 44, f"{context['date'][:10]}, commit {context['commit']}, caches {context['cache'].split(':')[0]}")]
+           text(LEFT, 24, f"Each kernel and the machine's ceilings: {context['description']}, {precision}", extra=' class="title"'),
+           text(LEFT, 44, f"{context['date'][:10]}, commit {context['commit']}, {CACHES[context['cache'].split(':')[0]]}")]
     for value in x_axis.decades():
         x = x_axis.at(value)
         out.append(f'<line class="grid" x1="{x:.1f}" y1="{TOP}" x2="{x:.1f}" y2="{HEIGHT - BOTTOM}"/>')

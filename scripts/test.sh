@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Builds everything that can be built here and runs all tests.
-# The format check; the check that the tables of docs/performance.md are those of bench/results; the optimised build (for
+# The format check; the check that tables and plots of docs/performance.md are those of bench/results; the optimised build (for
 # every processor with AVX2) with the devices cpu and simt, all tests on both and the instruction counts of small runs; the
 # simt build (AddressSanitizer and UndefinedBehaviorSanitizer, for this processor) of engine, kernels and emulator with
 # their tests on both devices; the tsan build (ThreadSanitizer) of the kernels with small tests; the cuda build for sm_80
@@ -20,7 +20,7 @@ echo "format: good"
 
 stage "tables of measurements"
 bench/report.py --check
-echo "tables: those of bench/results"
+echo "tables and plots: those of bench/results"
 
 stage "cpu and simt, optimised"
 cmake --preset portable -DSANDGLASS_SIMT=ON >/dev/null

@@ -2,19 +2,21 @@
 // data. See --help; docs/performance.md has results.
 #include <regex>
 
-#include "bench/kernels/devices.h"
 #include "bench/kernels/options.h"
 #include "bench/kernels/report.h"
 
 namespace sandglass::bench {
 namespace {
 
-CeilingsByPrecision ceilings_of(const Options& options) {
+// Of the precisions that some row has.
+CeilingsByPrecision ceilings_of(const std::vector<Row*>& rows, const Options& options) {
   CeilingsByPrecision all;
   const bool given = options.gigabytes_per_s > 0 && options.teraflops_per_s > 0;
-  for (const Precision precision : options.precisions) {
+  for (const Row* row : rows) {
+    const Precision precision = row->device->precision();
+    if (all.contains(precision)) continue;
     Ceilings ceilings;
-    if (!given) ceilings = measure_ceilings(shared_device(options.device, {precision, ConvLibrary::hand}));
+    if (!given) ceilings = measure_ceilings(*row->device);
     if (options.gigabytes_per_s > 0) ceilings.bytes_per_s = options.gigabytes_per_s * 1e9;
     if (options.teraflops_per_s > 0) ceilings.operations_per_s = options.teraflops_per_s * 1e12;
     all[precision] = ceilings;
@@ -48,10 +50,10 @@ int run(int argc, char** argv) {
     return 0;
   }
   if (options.list) {
-    print_least_times(asked, ceilings_of(options));
+    print_least_times(asked, ceilings_of(asked, options));
     return 0;
   }
-  Report report(options, asked, ceilings_of(options), skipped);
+  Report report(options, asked, ceilings_of(asked, options), skipped);
   for (Row* row : asked) {
     measure(*row, options);
     report.add(*row);

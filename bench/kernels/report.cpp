@@ -120,6 +120,7 @@ Report::Report(const Options& options, const std::vector<Row*>& rows, CeilingsBy
     fmt::print("ceilings, {}: {} moved, {} of a matrix product\n", name_of(precision),
                rate_text(c.bytes_per_s, 1e9, "GB/s"), flops_text(c.operations_per_s));
   }
+  write();  // so that a file that cannot be written is told of at once
   fmt::print("{}; caches {}\n", rows.front()->device->description(), options_.cold ? "cold" : "warm");
   fmt::print("{:<{}} {:>10} {:>19} {:>13} {:>8} {:<10} {:>6}  {}\n", "", name_width_, "median us", "least..largest",
              "rate", "ceiling", "limit", "ratio", "computed by");

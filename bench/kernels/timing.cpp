@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 
 namespace sandglass::bench {
 namespace {
@@ -106,13 +107,19 @@ std::vector<Times> time_by_turns(Device& device, const std::vector<Contender*>& 
     spent_undisturbed += took;
     undisturbed.push_back(round);
   }
-  const bool good = static_cast<int>(undisturbed.size()) >= least_samples;
-  const std::vector<Round>& rounds = good ? undisturbed : all;
+  // Where there is no peace to be had, the fastest rounds are those disturbed the least.
+  if (static_cast<int>(undisturbed.size()) < least_samples) {
+    undisturbed = all;
+    std::sort(undisturbed.begin(), undisturbed.end(), [](const Round& a, const Round& b) {
+      return std::accumulate(a.begin(), a.end(), 0.0) < std::accumulate(b.begin(), b.end(), 0.0);
+    });
+    undisturbed.resize(static_cast<size_t>(least_samples));
+  }
   std::vector<Times> times(samplers.size());
   for (size_t i = 0; i < samplers.size(); ++i) {
-    for (const Round& round : rounds) times[i].seconds.push_back(round[i]);
+    for (const Round& round : undisturbed) times[i].seconds.push_back(round[i]);
     times[i].runs = samplers[i]->runs();
-    times[i].left_out = all.size() - rounds.size();
+    times[i].left_out = all.size() - undisturbed.size();
   }
   return times;
 }

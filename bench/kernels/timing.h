@@ -23,8 +23,8 @@ struct Times {
 /// Samples of each contender by turns, the order changing, until each has been measured for about `seconds` and
 /// `least_samples` times. A sample is several runs in a captured graph, that takes the `sets` of data in turn.
 ///
-/// On a processor, rounds in which the system took it from this program are left out, as long as enough others are
-/// found in a few times the time.
+/// On a processor, rounds in which the system took it from this program are left out; if too few others are
+/// found in a few times the time, the fastest rounds are taken.
 std::vector<Times> time_by_turns(Device& device, const std::vector<Contender*>& contenders, int sets, double seconds,
                                  int least_samples);
 

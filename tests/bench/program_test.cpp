@@ -82,15 +82,20 @@ TEST_F(Bench, what_cannot_be_measured_is_listed) {
   const std::string list = write("list.txt",
                                  "[infer]\n 1 frobnicate/1x8x8x5\n 1 conv_forward/n1_h4\n 1 max_pool_forward/1x1x1x8\n"
                                  " 1 peak/1x8x8x5\n");
-  const Finished finished =
-      run({"--device", "cpu", "--batches", "1", "--seconds", "0", "--shapes", list, "--libraries", "sandglass,cublas"});
+  const Finished finished = run({"--device", "cpu", "--batches", "1", "--seconds", "0", "--shapes", list, "--libraries",
+                                 "sandglass,cublas", "--precisions", "fp32,bf16"});
   EXPECT_EQ(finished.code, 0) << finished.err;
   EXPECT_THAT(finished.out, HasSubstr("\n1 rows measured"));
   EXPECT_THAT(finished.out, HasSubstr("moved"));  // the ceilings were measured
   EXPECT_THAT(finished.out, HasSubstr("left out: cublas: "));
+  EXPECT_THAT(finished.out, HasSubstr("left out: bf16: the cpu device has no precision 'bf16'"));
   EXPECT_THAT(finished.out, HasSubstr("left out: frobnicate/1x8x8x5: no such operation"));
   EXPECT_THAT(finished.out, HasSubstr("left out: conv_forward/n1_h4: "));
   EXPECT_THAT(finished.out, HasSubstr("max_pool_forward: x is 1x1x1x8, it must be at least 2 pixels"));
+  const Finished nowhere =
+      run(small({"--device", "cpu", "--benchmark_filter", "^peak", "--benchmark_out", "/no/such/folder/x"}));
+  EXPECT_EQ(nowhere.code, 1);
+  EXPECT_THAT(one_line(nowhere), HasSubstr("/no/such/folder"));
   const Finished broken = run({"--device", "cpu", "--shapes", write("broken.txt", "[infer]\nx peak/1x8x8x5\n")});
   EXPECT_EQ(broken.code, 1);
   EXPECT_THAT(one_line(broken), HasSubstr("broken.txt:2: "));
