@@ -254,8 +254,8 @@ std::string aligned(const std::vector<std::vector<std::string>>& rows) {
 
 void write_results(const Path& out, const json& results) {
   write_file(out / "results.json", results.dump(2) + "\n");
-  write_file(out / "results.csv", experiment_csv(results));
-  write_file(out / "results.txt", experiment_table(results));
+  write_file(out / "results.csv", results_csv(results));
+  write_file(out / "results.txt", results_text(results));
 }
 
 }  // namespace
@@ -340,7 +340,7 @@ ExperimentResult run_experiment(const ExperimentOptions& options, std::ostream& 
       tests[v].push_back(std::move(*test));
       const json results = gather(experiment.variants, tests);
       write_results(out, results);
-      result.table = experiment_table(results);
+      result.table = results_text(results);
     }
   result.finished = true;
   return result;
@@ -364,7 +364,7 @@ json gather(const std::vector<ExperimentVariant>& variants, const std::vector<st
   return results;
 }
 
-std::string experiment_table(const json& results) {
+std::string results_text(const json& results) {
   std::string text = "Mean and standard deviation over the seeds, on the test set.\n\n";
   std::vector<std::vector<std::string>> means{{"mean over AUs", "seeds", "ICC", "MSE", "MAE"}}, aus{{"ICC"}},
       moved{{"ICC, landmarks moved by"}};
@@ -390,7 +390,7 @@ std::string experiment_table(const json& results) {
   return text;
 }
 
-std::string experiment_csv(const json& results) {
+std::string results_csv(const json& results) {
   std::string csv = "variant,misalignment_px,au,seeds";
   for (const char* figure : kCompared) csv += fmt::format(",{0},{0}_deviation", figure);
   csv += '\n';

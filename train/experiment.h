@@ -77,7 +77,7 @@ ExperimentResult run_experiment(const ExperimentOptions& options, std::ostream& 
 nlohmann::json gather(const std::vector<ExperimentVariant>& variants,
                       const std::vector<std::vector<nlohmann::json>>& tests);
 /// The results for people, and as a row per variant, misalignment and AU.
-std::string experiment_table(const nlohmann::json& results);
-std::string experiment_csv(const nlohmann::json& results);
+std::string results_text(const nlohmann::json& results);
+std::string results_csv(const nlohmann::json& results);
 
 }  // namespace sandglass

@@ -74,11 +74,11 @@ TEST(Experiment, GathersMeansAndDeviations) {
   EXPECT_NEAR(a["misaligned"][0]["mean"]["icc"]["mean"], 0.2, 1e-12);
   EXPECT_TRUE(results["variants"][1]["test"]["mean"]["icc"]["deviation"].is_null());
 
-  const std::string text = experiment_table(results);
+  const std::string text = results_text(results);
   EXPECT_NE(text.find("a \"b\"              2  0.600 +-0.141  1.200 +-0.283  0.300 +-0.071\n"), std::string::npos)
       << text;
   EXPECT_NE(text.find("ICC, landmarks moved by"), std::string::npos);
-  const std::string csv = experiment_csv(results);
+  const std::string csv = results_csv(results);
   EXPECT_EQ(csv.substr(0, csv.find('\n')),
             "variant,misalignment_px,au,seeds,icc,icc_deviation,mse,mse_deviation,mae,mae_deviation");
   EXPECT_NE(csv.find("\"a \"\"b\"\"\",0,mean,2,0.600000,0.141421,"), std::string::npos) << csv;
