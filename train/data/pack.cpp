@@ -165,9 +165,10 @@ void PackWriter::add(const Image& face, const Landmarks& landmarks, const Manife
   fixed.source = number_of(source, sources_);
   fixed.line = row.line;
   data_.append(pixels);
-  append_to_index(raw(fixed));
-  for (const float intensity : row.intensities) append_to_index(raw(intensity));
-  for (const Point& point : landmarks) append_to_index(raw(point));
+  std::string entry(raw(fixed));
+  for (const float intensity : row.intensities) entry += raw(intensity);
+  for (const Point& point : landmarks) entry += raw(point);
+  append_to_index(entry);
   ++count_;
 }
 
