@@ -17,7 +17,7 @@ TEST_F(ProgramTest, WrongUsageIsOneLineAndCode2) {
       {{}, "no command given"},
       {{""}, "no command given"},
       {{"--nonsense"}, "unexpected argument --nonsense"},
-      {{"inferr"}, "unknown command 'inferr'; the commands are info, synth, train"},
+      {{"inferr"}, "unknown command 'inferr'; the commands are info, synth, data, train"},
       {{"infer"}, "required"},
       {{"infer", "a.png"}, "--weights is required"},
       {{"infer", "--weights"}, "--weights needs a value"},

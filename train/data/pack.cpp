@@ -165,10 +165,10 @@ void PackWriter::add(const Image& face, const Landmarks& landmarks, const Manife
   fixed.source = number_of(source, sources_);
   fixed.line = row.line;
   data_.append(pixels);
-  std::string record(raw(fixed));
-  for (const float intensity : row.intensities) record += raw(intensity);
-  for (const Point& point : landmarks) record += raw(point);
-  append_to_index(record);
+  std::string entry(raw(fixed));
+  for (const float intensity : row.intensities) entry += raw(intensity);
+  for (const Point& point : landmarks) entry += raw(point);
+  append_to_index(entry);
   ++count_;
 }
 
