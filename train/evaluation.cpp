@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <limits>
 
 #include "engine/error.h"
 #include "face/stage.h"
@@ -70,7 +71,9 @@ void add_intervals(Evaluation& evaluation, const Manifest& manifest, const Score
 }  // namespace
 
 Peaks predict(Loader& loader, InferenceNetwork& network) {
+  constexpr float kNoPlace = std::numeric_limits<float>::quiet_NaN();
   const int maps = network.config().heatmaps;
+  const bool has_places = network.config().head == Head::heatmap;
   Peaks peaks;
   peaks.points_per_map = loader.points_per_map();
   const int64_t steps = loader.steps_per_epoch();
@@ -82,7 +85,7 @@ Peaks predict(Loader& loader, InferenceNetwork& network) {
       for (int k = 0; k < maps; ++k) {
         const HeatmapPeak& peak = network.peak(n, k);
         peaks.heights.push_back(peak.height);
-        peaks.places.push_back({peak.x, peak.y});
+        peaks.places.push_back(has_places ? Point{peak.x, peak.y} : Point{kNoPlace, kNoPlace});
       }
     }
     for (size_t i = 0; i < batch.points.size(); i += 2) peaks.points.push_back({batch.points[i], batch.points[i + 1]});

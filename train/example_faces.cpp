@@ -19,6 +19,7 @@ namespace {
 constexpr float kLeastMarkedIntensity = 0.5f;  // below that the maximum's place means little
 
 Image panel_of(const Image& registered, std::span<const float> map, const HeatmapPeak& peak) {
+  if (map.size() == 1) return registered;  // a network that states intensities
   Canvas canvas(draw_heat(registered, map));
   if (peak.height < kLeastMarkedIntensity) return canvas.image();
   const float scale = kPanelSide / std::sqrt(static_cast<float>(map.size()));

@@ -13,7 +13,7 @@ namespace sandglass {
 /// What a network says about the pictures of a loader, and where it should. N pictures, K maps; places in map pixels.
 struct Peaks {
   std::vector<float> heights;  ///< [N][K], not clamped
-  std::vector<Point> places;   ///< [N][K], sub-pixel
+  std::vector<Point> places;   ///< [N][K], sub-pixel; NaN of a network without heatmaps
   std::vector<Point> points;   ///< [N][K][points_per_map]; NaN where an AU has fewer
   int points_per_map = 0;
 };
