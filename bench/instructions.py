@@ -8,6 +8,7 @@ anew. The build is one without AVX-512 (cmake --preset portable -DSANDGLASS_SIMT
 oneDNN or valgrind than the baseline's, the counts are printed and not compared.
 """
 import argparse
+import concurrent.futures
 import json
 import os
 import pathlib
@@ -27,8 +28,8 @@ RUNS = {
     "infer_cpu": f"{BENCH} --mode infer --batch 4 --device cpu {SMALL}",
     "train_cpu": f"{BENCH} --mode train --batch 2 --device cpu {SMALL}",
     "infer_simt_fp32": f"{BENCH} --mode infer --batch 2 --device simt --precision fp32 {TINY}",
-    "train_simt_bf16": f"{BENCH} --mode train --batch 2 --device simt --precision bf16 {TINY}",
-    "synth": "synth --out faces --subjects 2 --images-per-subject 3 --seed 1",
+    "train_simt_bf16": f"{BENCH} --mode train --batch 1 --device simt --precision bf16 {TINY}",
+    "synth": "synth --out faces --subjects 1 --images-per-subject 3 --seed 1",
 }
 
 
@@ -79,7 +80,9 @@ def main():
     program = os.path.abspath(os.path.join(options.build, "sandglass"))
     if not os.access(program, os.X_OK):
         sys.exit(f"instructions.py: there is no {program}; build it, or name its folder with --build")
-    now = {"versions": versions(program), "runs": {name: count(program, arguments) for name, arguments in RUNS.items()}}
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+        counts = pool.map(lambda arguments: count(program, arguments), RUNS.values())
+        now = {"versions": versions(program), "runs": dict(zip(RUNS, counts))}
     if options.renew:
         BASELINE.write_text(json.dumps(now, indent=1) + "\n")
         print(f"written: {BASELINE}")
