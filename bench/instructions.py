@@ -34,7 +34,7 @@ RUNS = {
 
 
 def run(command, folder):
-    environment = {"PATH": os.environ["PATH"], "HOME": folder, "OMP_NUM_THREADS": "1", "GOMP_SPINCOUNT": "10000",
+    environment = {"PATH": os.environ["PATH"], "HOME": folder, "OMP_NUM_THREADS": "1", "GOMP_SPINCOUNT": "2000",
                    "LC_ALL": "C"}
     # The program restarts itself to set GOMP_SPINCOUNT where it is not set, which valgrind does not follow.
     finished = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)

@@ -18,11 +18,11 @@ constexpr int kGood = 0, kError = 1, kWrongUsage = 2;
 
 // Threads that wait for the others of a parallel loop spin for a while, and sleep then. OpenMP's usual milliseconds of
 // spinning take processors from the threads that load pictures and find faces, and from other programs; without any, to
-// wake a thread takes longer than a loop of a small network. A few hundred microseconds serve both (measured:
+// wake a thread takes longer than a loop of a small network. Some fifty microseconds serve both (measured:
 // bench/spin_count.sh). The OpenMP library reads this setting before main.
 void restart_with_short_spins(char** arguments) {
   if (std::getenv("OMP_WAIT_POLICY") || std::getenv("GOMP_SPINCOUNT")) return;
-  setenv("GOMP_SPINCOUNT", "10000", 0);
+  setenv("GOMP_SPINCOUNT", "2000", 0);
   execv("/proc/self/exe", arguments);  // does not return; without /proc it does, and the threads spin for longer
 }
 
