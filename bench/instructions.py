@@ -19,7 +19,7 @@ import tempfile
 
 BASELINE = pathlib.Path(__file__).resolve().parent / "instructions.json"
 TOLERANCE = 0.05
-FUNCTIONS = 12  # of a run, those with most instructions: what the report of a difference names
+FUNCTIONS = 100  # of a run, those with most instructions, among which the report of a difference finds who changed
 
 BENCH = "bench --iterations 1"
 SMALL = "--set width=64 --set input_size=128"
@@ -37,7 +37,10 @@ def run(command, folder):
     environment = {"PATH": os.environ["PATH"], "HOME": folder, "OMP_NUM_THREADS": "1", "GOMP_SPINCOUNT": "2000",
                    "LC_ALL": "C"}
     # The program restarts itself to set GOMP_SPINCOUNT where it is not set, which valgrind does not follow.
-    finished = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
+    try:
+        finished = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
+    except OSError as error:
+        sys.exit(f"instructions.py: {command[0]}: {error.strerror}; scripts/install.sh tests installs what is needed")
     if finished.returncode:
         sys.exit(f"instructions.py: {' '.join(command)} ended with {finished.returncode}: "
                  + (finished.stderr.strip() or "no message").splitlines()[-1])
@@ -60,6 +63,7 @@ def count(program, arguments):
             total = instructions
         elif total is not None:
             name = re.sub(r" \[[^]]*\]$", "", name.split(":", 1)[-1])  # without file and object
+            name = re.sub(r"^0x[0-9a-f]+$", "code without a name", name)
             functions[name] = functions.get(name, 0) + instructions
     most = sorted(functions, key=functions.get, reverse=True)[:FUNCTIONS]
     return {"total": total, "functions": {name: functions[name] for name in most}}
@@ -97,7 +101,8 @@ def main():
         if abs(change) <= TOLERANCE:
             continue
         different.append(name)
-        growth = {f: n - before["functions"].get(f, 0) for f, n in counts["functions"].items()}
+        growth = {f: counts["functions"].get(f, 0) - before["functions"].get(f, 0)
+                  for f in {**before["functions"], **counts["functions"]}}
         for function in sorted(growth, key=lambda f: -abs(growth[f]))[:5]:
             print(f"    {growth[function] / 1e6:+9.1f} million  {function[:100]}")
     if not comparable:

@@ -107,7 +107,7 @@ def tables(result):
     ceilings = "; ".join(f"{precision}: {c['gigabytes_per_s']:g} GB/s and {c['teraflops_per_s'] * 1e3:.0f} GFLOP/s"
                          for precision, c in context.get("ceilings", {}).items())
     text = (f"{context['description']}; {context['date'][:10]}, commit {context['commit']}, {context['compiler']}; "
-            f"caches {context['cache'].split(':')[0]}. Ceilings, measured first: {ceilings}.")
+            f"caches {context['cache'].split(':')[0]}. Ceilings, {context['ceilings_are']} first: {ceilings}.")
     count = sum(map(disturbed, rows))
     if count:
         text += (f" Other programs disturbed {count} of the {len(rows)} rows so much that their median is more than twice their least time: "

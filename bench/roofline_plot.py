@@ -114,6 +114,6 @@ def roofline_svg(result, precision):
         out += [mark(x, y - 4, "#6e7781", batch != batches[0]), text(x + 14, y, f"batch {batch}")]
         y += 24
     y += 10
-    out += [f'<line class="roof" x1="{x - 6}" y1="{y - 4}" x2="{x + 6}" y2="{y - 4}"/>', text(x + 14, y, "measured ceilings:"),
+    out += [f'<line class="roof" x1="{x - 6}" y1="{y - 4}" x2="{x + 6}" y2="{y - 4}"/>', text(x + 14, y, f"{context['ceilings_are']} ceilings:"),
             text(x + 14, y + 20, f"{bandwidth:.3g} GB/s of memory"), text(x + 14, y + 40, f"{peak:,.0f} GFLOP/s of a product")]
     return "\n".join(out + ["</svg>"]) + "\n"

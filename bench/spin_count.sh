@@ -10,8 +10,10 @@ trap 'kill $(jobs -p) 2>/dev/null; rm -rf "$PWD"' EXIT
 "$sandglass" synth --out faces --subjects 40 --images-per-subject 10 --seed 1 >/dev/null
 
 train() {  # setting, folder
-  env "$1" timeout 60 "$sandglass" train --train faces/manifest.csv --out "$2" --config "$config" --set epochs=2 >/dev/null 2>&1 ||
-    echo "stopped after a minute:"
+  local code=0
+  env "$1" timeout 60 "$sandglass" train --train faces/manifest.csv --out "$2" --config "$config" --set epochs=2 >/dev/null 2>&1 || code=$?
+  [ $code != 124 ] || { echo "stopped after a minute:"; code=0; }
+  return $code
 }
 
 measure() {  # what, runs at once
@@ -23,7 +25,7 @@ measure() {  # what, runs at once
         train "$setting" "run$run" &
         runs+=($!)
       done
-      wait "${runs[@]}"
+      for run in "${runs[@]}"; do wait "$run" || { echo "spin_count.sh: sandglass train failed" >&2; exit 1; }; done
       echo "$1, $setting: $((($(date +%s%N) - start) / 1000000)) ms"
       rm -rf run*
     done

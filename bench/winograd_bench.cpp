@@ -12,12 +12,12 @@
 #include <cstring>
 #include <functional>
 #include <memory>
-#include <oneapi/dnnl/dnnl.hpp>
 #include <unordered_map>
 #include <vector>
 
 #include "engine/random.h"
 #include "kernels/conv/conv_cpu_winograd.h"
+#include "kernels/onednn.h"
 
 using namespace sandglass;
 using dnnl::memory;
@@ -75,11 +75,10 @@ void compare_shape(int block, int n, int size, int c, int k, double seconds, int
     conv->pack_weights(weights.get(), nullptr, false, packed.back().get());
   }
 
-  const dnnl::engine engine(dnnl::engine::kind::cpu, 0);
-  dnnl::stream stream(engine);
-  const auto tag = block == 16 ? memory::format_tag::nChw16c : memory::format_tag::nChw8c;
+  dnnl::engine& engine = cpu_engine();
+  dnnl::stream& stream = cpu_stream();
   const auto blocked = [&](int channels) {
-    return memory::desc({n, channels, size, size}, memory::data_type::f32, tag);
+    return map_desc({{n, size, size, channels}, DataType::float32, block}, channels);
   };
   const memory::desc any({k, c, 3, 3}, memory::data_type::f32, memory::format_tag::any);
   const dnnl::convolution_forward::primitive_desc forward(

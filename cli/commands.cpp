@@ -1,8 +1,19 @@
 #include "cli/commands.h"
 
 #include <csignal>
+#include <iostream>
+
+#include "engine/file.h"
 
 namespace sandglass {
+
+void write_output(const std::string& path, const std::string& content) {
+  if (path == "-") {
+    std::cout << content;
+  } else if (!path.empty()) {
+    write_file(path, content);
+  }
+}
 
 CLI::Validator one_of(const std::vector<std::string>& choices) { return CLI::IsMember(choices).description(""); }
 

@@ -45,6 +45,9 @@ CLI::Validator within(Number low, Number high) {
       },
       "");
 }
+/// Writes a file, or to standard output if `path` is "-"; nothing if it is empty.
+void write_output(const std::string& path, const std::string& content);
+
 CLI::Validator one_of(const std::vector<std::string>& choices);
 
 /// Flags that several commands share.

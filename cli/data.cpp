@@ -40,15 +40,13 @@ int check_data(const DataFlags& flags) {
     if (flags.json != "-") print(std::cout, report);
     parts.push_back(to_json(report));
   }
-  const std::string text = nlohmann::json{{"data", parts}}.dump(2) + "\n";
-  if (flags.json == "-") std::cout << text;
-  if (!flags.json.empty() && flags.json != "-") write_file(flags.json, text);
+  write_output(flags.json, nlohmann::json{{"data", parts}}.dump(2) + "\n");
   return 0;
 }
 
 int pack(DataFlags& flags) {
   const TrainingConfig config = flags.read();
-  DataLog log(flags.strict || config.data.problems == "stop");
+  DataLog log(config.data.problems == "stop");
   flags.packing.interrupted = &interrupted_by_signal();
   const PackingResult result = pack_data(config, flags.packing, log, std::cout);
   log.print(std::cout);
@@ -66,7 +64,7 @@ Command add_data(CLI::App& program) {
   auto flags = std::make_shared<DataFlags>();
   CLI::App* check = app->add_subcommand("check", "Say what [data] finds: subjects, frames, intensities, problems");
   add_common(*check, *flags);
-  check->add_flag("--images", flags->images, "open all pictures and videos, too (their headers only)");
+  check->add_flag("--images", flags->images, "open all pictures and videos, too");
   check->add_option("--json", flags->json, "write what was found here as JSON, too; -: to standard output instead")
       ->type_name("FILE");
   CLI::App* packing = app->add_subcommand("pack", "Write the registered faces of [data] into one file to train from");

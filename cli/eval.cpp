@@ -1,22 +1,10 @@
 #include <iostream>
 
 #include "cli/commands.h"
-#include "engine/file.h"
+#include "engine/error.h"
 #include "train/evaluation_files.h"
 
 namespace sandglass {
-namespace {
-
-// "-" is standard output.
-void write_output(const std::string& path, const std::string& content) {
-  if (path == "-") {
-    std::cout << content;
-  } else if (!path.empty()) {
-    write_file(path, content);
-  }
-}
-
-}  // namespace
 
 Command add_eval(CLI::App& program) {
   CLI::App* app = program.add_subcommand("eval", "Compare a network's intensities with those of a manifest");
@@ -73,6 +61,7 @@ Command add_eval(CLI::App& program) {
   return {app, [flags] {
             EvaluationOptions& options = flags->options;
             ScoreOptions& scores = options.scores;
+            check(flags->json != "-" || flags->csv != "-", "--json - and --csv -: only one can go to standard output");
             if (!flags->au_points.empty()) scores.au_points = read_au_table(flags->au_points);
             const Evaluation evaluation = evaluate(options, std::cerr);
             if (flags->json != "-" && flags->csv != "-") std::cout << to_table(evaluation, scores);

@@ -3,6 +3,7 @@
 #include <iostream>
 
 #include "cli/commands.h"
+#include "cli/library_versions.h"
 #include "train/experiment.h"
 
 namespace sandglass {
@@ -20,6 +21,7 @@ Command add_experiment(CLI::App& program) {
   app->footer("Run it again to go on after a stop: runs that are done are not repeated.");
   return {app, [options] {
             if (options->out.empty()) options->out = std::filesystem::path("experiments") / options->file.stem();
+            options->versions = program_versions();
             options->live = isatty(STDOUT_FILENO) != 0;
             const ExperimentResult result = run_experiment(*options, std::cout);
             if (!result.table.empty()) std::cout << "\n" << result.table;

@@ -26,14 +26,6 @@ void restart_with_short_spins(char** arguments) {
   execv("/proc/self/exe", arguments);  // does not return; without /proc it does, and the threads spin for longer
 }
 
-std::string one_line(std::string text) {
-  while (!text.empty() && (text.back() == '\n' || text.back() == '.')) text.pop_back();
-  for (char& letter : text) {
-    if (letter == '\n' || letter == '\r') letter = ' ';
-  }
-  return text;
-}
-
 int report(const std::string& what) {
   std::cout.flush();
   fmt::print(stderr, "sandglass: error: {}\n", one_line(what));

@@ -4,6 +4,7 @@
 
 #include "cli/commands.h"
 #include "cli/library_versions.h"
+#include "train/evaluation_files.h"
 #include "train/training.h"
 
 namespace sandglass {

@@ -140,16 +140,19 @@ std::unique_ptr<Device> open_device(DeviceKind kind, const DeviceOptions& option
   return open_cpu_device();
 }
 
-std::unique_ptr<Device> open_device(std::string_view name, const DeviceOptions& options) {
-  if (name == "auto")
-    return open_device(why_unavailable(DeviceKind::cuda).empty() ? DeviceKind::cuda : DeviceKind::cpu, options);
-  for (DeviceKind kind : {DeviceKind::cpu, DeviceKind::cuda, DeviceKind::simt})
-    if (name == name_of(kind)) return open_device(kind, options);
+DeviceKind parse_device_kind(std::string_view name) {
+  if (name == "auto") return why_unavailable(DeviceKind::cuda).empty() ? DeviceKind::cuda : DeviceKind::cpu;
+  for (const DeviceKind kind : {DeviceKind::cpu, DeviceKind::cuda, DeviceKind::simt})
+    if (name == name_of(kind)) return kind;
   fail("unknown device '{}': choose auto, cpu, cuda or simt", name);
 }
 
+std::unique_ptr<Device> open_device(std::string_view name, const DeviceOptions& options) {
+  return open_device(parse_device_kind(name), options);
+}
+
 std::unique_ptr<Device> open_device(const DeviceChoice& choice) {
-  const bool on_cuda = choice.name == "cuda" || (choice.name == "auto" && why_unavailable(DeviceKind::cuda).empty());
+  const bool on_cuda = parse_device_kind(choice.name) == DeviceKind::cuda;
   DeviceOptions options;
   options.precision = choice.precision != "auto" ? parse_precision(choice.precision)
                       : on_cuda                  ? Precision::bf16

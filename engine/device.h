@@ -213,6 +213,9 @@ std::string why_unavailable(DeviceKind kind);
 /// Why the cuda device of this build has no convolutions by a library, for people; empty if it has.
 std::string why_unavailable(ConvLibrary library);
 
+/// cpu, cuda, simt, or auto: cuda where there is one, else cpu. Throws Error naming them if it is none.
+DeviceKind parse_device_kind(std::string_view name);
+
 /// Opens a device by name: cpu, cuda, simt, or auto (cuda where there is one, else cpu).
 /// Throws Error naming the devices that are there if it is none of them, or saying what the device has if it lacks
 /// what the options ask for: the cpu device computes in fp32 by oneDNN, libraries are a choice on cuda only.

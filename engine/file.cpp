@@ -8,6 +8,7 @@
 #include <cstring>
 
 #include "engine/error.h"
+#include "engine/output_file.h"
 
 namespace sandglass {
 
@@ -30,31 +31,9 @@ std::string read_file(const std::filesystem::path& path) {
 }
 
 void write_file(const std::filesystem::path& path, std::string_view content) {
-  const std::string temporary = fmt::format("{}.{}.tmp", path.string(), getpid());
-  const int descriptor = open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
-  check(descriptor >= 0, "{}: cannot be written ({})", path.string(), std::strerror(errno));
-  bool good = true;
-  while (good && !content.empty()) {
-    const ssize_t written = write(descriptor, content.data(), content.size());
-    if (written < 0 && errno == EINTR) continue;
-    good = written > 0;
-    if (good) content.remove_prefix(static_cast<size_t>(written));
-  }
-  good = good && fsync(descriptor) == 0;
-  int reason = errno;
-  if (close(descriptor) != 0 && good) {
-    good = false;
-    reason = errno;
-  }
-  if (good && std::rename(temporary.c_str(), path.c_str()) != 0) {
-    good = false;
-    reason = errno;
-  }
-  if (!good) {
-    unlink(temporary.c_str());
-    fail("{}: cannot be written ({}); the previous content, if any, is untouched", path.string(),
-         std::strerror(reason));
-  }
+  OutputFile file(path);
+  file.append(content);
+  file.commit();
 }
 
 }  // namespace sandglass

@@ -26,8 +26,8 @@ std::string temporary_name(const std::filesystem::path& path) {
 OutputFile::OutputFile(std::filesystem::path path) : path_(std::move(path)), temporary_(temporary_name(path_)) {
   check(!path_.empty(), "the name of a file to write is empty");
   std::error_code error;
-  check(!std::filesystem::is_directory(path_, error), "{}: is a folder, expected the name of a file to write",
-        path_.string());
+  check(!std::filesystem::is_directory(path_, error),
+        "{}: is a folder, expected the name of a file to write; it cannot be written", path_.string());
   descriptor_ = open(temporary_.c_str(), O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
   if (descriptor_ < 0) fail_with(errno);
 }

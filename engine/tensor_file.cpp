@@ -115,6 +115,8 @@ bool is_utf8(std::string_view text) {
   }
 }
 
+std::string utf8_text(const std::string& text) { return is_utf8(text) ? text : in_quotes(text); }
+
 std::string in_quotes(std::string_view name) {
   constexpr size_t kLongest = 100;
   const bool shortened = name.size() > kLongest;

@@ -32,6 +32,8 @@ bool is_utf8(std::string_view text);
 
 /// `name` in quotes, control characters and broken UTF-8 escaped, long ones shortened: fit for a one-line message.
 std::string in_quotes(std::string_view name);
+/// `text` as JSON can hold it: as it is if it is UTF-8, else in_quotes. File names may be any bytes.
+std::string utf8_text(const std::string& text);
 
 /// One tensor: row-major (the last dimension is contiguous), `bytes.size()` = product of `shape` x element size.
 struct HostTensor {

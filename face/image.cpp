@@ -148,12 +148,7 @@ Image decode_image(std::string_view bytes, const std::string& name) {
   return upright(std::move(image), exif_orientation(header.segments));
 }
 
-std::array<int, 2> read_image_size(const std::filesystem::path& path) {
-  const Header header = read_header(read_picture_file(path), path.string());
-  const int height = static_cast<int>(header.height);
-  const bool transposed = exif_orientation(header.segments) >= 5;
-  return transposed ? std::array{header.width, height} : std::array{height, header.width};
-}
+void check_image_header(const std::filesystem::path& path) { read_header(read_picture_file(path), path.string()); }
 
 std::string encode_png(const Image& image) {
   std::string bytes;

@@ -47,9 +47,8 @@ Image read_image(const std::filesystem::path& path);
 /// The same from a file's bytes; `name` begins every Error.
 Image decode_image(std::string_view bytes, const std::string& name);
 
-/// Height and width that a picture file's header says, as it is to be shown, without decoding it. Throws Error as
-/// read_image does, as far as the header tells.
-std::array<int, 2> read_image_size(const std::filesystem::path& path);
+/// Throws Error as read_image does, as far as the file's header tells; nothing is decoded.
+void check_image_header(const std::filesystem::path& path);
 
 /// Writes `image` as .png, .jpg/.jpeg (quality 1-100) or .bmp by the path's extension, to a temporary name that is then
 /// renamed. Throws Error if the extension is another or the file cannot be written.

@@ -18,7 +18,7 @@ class Video {
   explicit Video(const std::filesystem::path& path);
   ~Video();
 
-  /// Version of FFmpeg's libavformat; empty: this build was made without, and cannot read videos.
+  /// Version of FFmpeg's libavformat that this build was made with; empty: it was made without, and cannot read videos.
   static std::string library_version();
 
   /// How many frames the file's header says there are; 0 where it does not say. Costs nothing.

@@ -19,9 +19,6 @@ std::string csv_field(const std::string& text) {
   return quoted + '"';
 }
 
-// A path as JSON can hold it: file names may be any bytes, JSON is UTF-8.
-std::string utf8(const std::string& text) { return is_utf8(text) ? text : in_quotes(text); }
-
 std::string dump(const ordered_json& json) { return json.dump(-1, ' ', false, ordered_json::error_handler_t::replace); }
 
 // The shortest decimal number that reads back as the same float.
@@ -80,12 +77,12 @@ JsonWriter::JsonWriter(const std::filesystem::path& path, const std::vector<std:
                        const std::string& program, const std::string& weights)
     : file_(path), aus_(aus) {
   file_.append(fmt::format("{{\n\"program\":{},\n\"weights\":{},\n\"aus\":{},\n\"inputs\":[", dump(program),
-                           dump(utf8(weights)), dump(aus)));
+                           dump(utf8_text(weights)), dump(aus)));
 }
 
 void JsonWriter::add(const PicturePrediction& prediction) {
   ordered_json json;
-  json["input"] = utf8(prediction.path.string());
+  json["input"] = utf8_text(prediction.path.string());
   if (!prediction.error.empty()) {
     json["error"] = prediction.error;
   } else {
@@ -107,7 +104,7 @@ HeatmapWriter::HeatmapWriter(const std::filesystem::path& path, const std::vecto
     : path_(path), data_(path), aus_(aus), side_(side) {}
 
 void HeatmapWriter::add(const PicturePrediction& prediction) {
-  const std::string name = utf8(prediction.path.string());
+  const std::string name = utf8_text(prediction.path.string());
   if (!prediction.error.empty()) {
     failed_.push_back(name);
   } else if (prediction.faces.empty()) {

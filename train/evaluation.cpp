@@ -30,15 +30,6 @@ void add_missing_columns(Manifest& manifest, const std::vector<std::string>& aus
   for (ManifestRow& row : manifest.rows) row.intensities.resize(manifest.aus.size(), kNotCoded);
 }
 
-std::vector<float> labels_of(const Manifest& manifest, const std::vector<std::string>& aus) {
-  const std::vector<int> columns = manifest.columns_of(aus);
-  std::vector<float> labels;
-  for (const ManifestRow& row : manifest.rows) {
-    for (const int column : columns) labels.push_back(row.intensities[static_cast<size_t>(column)]);
-  }
-  return labels;
-}
-
 Peaks predict_rows(InferenceNetwork& network, const std::vector<std::string>& aus, const Manifest& manifest,
                    const ScoreOptions& options, double misalignment) {
   LoaderOptions loading;
@@ -68,6 +59,26 @@ void add_intervals(Evaluation& evaluation, const Manifest& manifest, const Score
                                    groups, options.bootstrap);
 }
 
+// The figures at each misalignment; at none they are those of `whole`, if that is of the same pictures.
+std::vector<MisalignedScores> score_misaligned(InferenceNetwork& network, const std::vector<std::string>& aus,
+                                               const Manifest& manifest, const ScoreOptions& options,
+                                               const Evaluation& whole) {
+  const std::vector<float> labels = manifest.labels(aus);
+  std::vector<MisalignedScores> scores;
+  for (const double distance : options.misalignments) {
+    check(distance >= 0 && distance <= kMostMisalignment,
+          "landmarks moved by {} pixels: expected 0 to {}, beyond which a face may fold", distance, kMostMisalignment);
+    if (distance == 0 && static_cast<int>(manifest.rows.size()) == whole.pictures) {
+      scores.push_back({0, whole.metrics, whole.localisation});
+      continue;
+    }
+    const Peaks peaks = predict_rows(network, aus, manifest, options, distance);
+    scores.push_back({distance, evaluate_predictions(aus, peaks.heights, labels, options.threshold),
+                      localise(aus, peaks, labels, network.config().map_size())});
+  }
+  return scores;
+}
+
 }  // namespace
 
 Peaks predict(Loader& loader, InferenceNetwork& network) {
@@ -93,26 +104,11 @@ Peaks predict(Loader& loader, InferenceNetwork& network) {
   return peaks;
 }
 
-std::vector<MisalignedScores> score_misaligned(InferenceNetwork& network, const std::vector<std::string>& aus,
-                                               const Manifest& manifest, const std::vector<double>& pixels,
-                                               const ScoreOptions& options) {
-  const std::vector<float> labels = labels_of(manifest, aus);
-  std::vector<MisalignedScores> scores;
-  for (const double distance : pixels) {
-    check(distance >= 0 && distance <= kMostMisalignment,
-          "landmarks moved by {} pixels: expected 0 to {}, beyond which a face may fold", distance, kMostMisalignment);
-    const Peaks peaks = predict_rows(network, aus, manifest, options, distance);
-    scores.push_back({distance, evaluate_predictions(aus, peaks.heights, labels, options.threshold),
-                      localise(aus, peaks, labels, network.config().map_size())});
-  }
-  return scores;
-}
-
 Evaluation score(InferenceNetwork& network, const std::vector<std::string>& aus, const Manifest& manifest,
                  const ScoreOptions& options, std::ostream& log) {
   Evaluation evaluation;
   evaluation.aus = aus;
-  evaluation.labels = labels_of(manifest, aus);
+  evaluation.labels = manifest.labels(aus);
   for (const ManifestRow& row : manifest.rows) evaluation.samples.push_back({row.image, row.subject});
   evaluation.pictures = static_cast<int>(manifest.rows.size());
   const auto begin = std::chrono::steady_clock::now();
@@ -126,7 +122,7 @@ Evaluation score(InferenceNetwork& network, const std::vector<std::string>& aus,
   if (!options.misalignments.empty()) {
     const int most = options.misaligned_pictures > 0 ? options.misaligned_pictures : evaluation.pictures;
     const Manifest some = select_rows(manifest, spread_rows(manifest, most));
-    evaluation.misaligned = score_misaligned(network, aus, some, options.misalignments, options);
+    evaluation.misaligned = score_misaligned(network, aus, some, options, evaluation);
     evaluation.misaligned_pictures = static_cast<int>(some.rows.size());
   }
   if (options.faces > 0) {

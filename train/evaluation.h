@@ -67,11 +67,6 @@ struct Evaluation {
 Evaluation score(InferenceNetwork& network, const std::vector<std::string>& aus, const Manifest& manifest,
                  const ScoreOptions& options, std::ostream& log);
 
-/// The figures at each of `pixels` of misalignment, with directions that `seed` gives.
-std::vector<MisalignedScores> score_misaligned(InferenceNetwork& network, const std::vector<std::string>& aus,
-                                               const Manifest& manifest, const std::vector<double>& pixels,
-                                               const ScoreOptions& options);
-
 struct EvaluationOptions {
   std::filesystem::path weights;   ///< any file that read_weights reads
   std::filesystem::path manifest;  ///< or a pack, or a TOML file with [data]

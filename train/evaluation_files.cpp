@@ -22,28 +22,17 @@ std::string with_interval(double value, const Interval* interval) {
   return out;
 }
 
-std::string score_table(const Evaluation& evaluation) {
-  const auto& intervals = evaluation.intervals;
-  const int width = intervals ? 22 : 9;
-  std::string out = fmt::format("{:<6}{:>9}", "AU", "pictures");
-  for (const Figure& figure : kFigures) out += fmt::format("{:>{}}", figure.title, width);
-  out += "\n";
-  const auto row = [&](const std::string& name, const std::string& count, auto value, const FigureIntervals* ends) {
-    out += fmt::format("{:<6}{:>9}", name, count);
-    for (size_t f = 0; f < kFigures.size(); ++f)
-      out += fmt::format("{:>{}}", with_interval(value(kFigures[f]), ends ? &(*ends)[f] : nullptr), width);
-    out += "\n";
-  };
-  for (size_t k = 0; k < evaluation.aus.size(); ++k) {
-    const AuMetrics& au = evaluation.metrics.aus[k];
-    row(
-        au.au, std::to_string(au.count), [&](const Figure& figure) { return au.*figure.of_au; },
-        intervals ? &intervals->aus[k] : nullptr);
+// Says which means leave AUs out.
+std::string mean_remarks(const Metrics& metrics) {
+  std::string out;
+  const int all = static_cast<int>(metrics.aus.size());
+  for (const Figure& figure : kFigures) {
+    const int defined = (metrics.*figure.of_mean).aus;
+    if (defined < all)
+      out += fmt::format("{}: not defined for {} of {} AUs, which its mean leaves out\n", figure.title, all - defined,
+                         all);
   }
-  row(
-      "mean", "", [&](const Figure& figure) { return (evaluation.metrics.*figure.of_mean).value; },
-      intervals ? &intervals->mean : nullptr);
-  return out + mean_remarks(evaluation.metrics);
+  return out;
 }
 
 std::string localisation_table(const Localisation& localisation) {
@@ -118,16 +107,13 @@ void add_localisation(nlohmann::json& json, const Localisation& localisation) {
   json["mean"]["localisation_face_px"] = json_number(kFacePixels * localisation.mean.value);
 }
 
-// Names may be any bytes, JSON is UTF-8.
-std::string utf8(const std::string& text) { return is_utf8(text) ? text : in_quotes(text); }
-
 nlohmann::json label_json(float label) { return label < 0 ? nlohmann::json() : nlohmann::json(label); }
 
 nlohmann::json face_json(const Evaluation& evaluation, const ExampleFace& face, const char* kind) {
   const size_t row = static_cast<size_t>(face.row), k_count = evaluation.aus.size();
   nlohmann::json json{{"kind", kind},
-                      {"image", utf8(evaluation.samples[row].image)},
-                      {"subject", utf8(evaluation.samples[row].subject)}};
+                      {"image", utf8_text(evaluation.samples[row].image)},
+                      {"subject", utf8_text(evaluation.samples[row].subject)}};
   for (size_t k = 0; k < k_count; ++k) {
     json["aus"].push_back({{"au", evaluation.aus[k]},
                            {"label", label_json(evaluation.labels[row * k_count + k])},
@@ -146,8 +132,8 @@ nlohmann::json pictures_json(const Evaluation& evaluation) {
       labels.push_back(label_json(evaluation.labels[i]));
       predictions.push_back(json_number(std::round(1e4 * double{evaluation.peaks.heights[i]}) / 1e4));
     }
-    pictures.push_back({{"image", utf8(evaluation.samples[n].image)},
-                        {"subject", utf8(evaluation.samples[n].subject)},
+    pictures.push_back({{"image", utf8_text(evaluation.samples[n].image)},
+                        {"subject", utf8_text(evaluation.samples[n].subject)},
                         {"labels", std::move(labels)},
                         {"predictions", std::move(predictions)}});
   }
@@ -156,8 +142,31 @@ nlohmann::json pictures_json(const Evaluation& evaluation) {
 
 }  // namespace
 
+std::string to_table(const Metrics& metrics, const Intervals* intervals) {
+  const int width = intervals ? 22 : 9;
+  std::string out = fmt::format("{:<6}{:>9}", "AU", "pictures");
+  for (const Figure& figure : kFigures) out += fmt::format("{:>{}}", figure.title, width);
+  out += "\n";
+  const auto row = [&](const std::string& name, const std::string& count, auto value, const FigureIntervals* ends) {
+    out += fmt::format("{:<6}{:>9}", name, count);
+    for (size_t f = 0; f < kFigures.size(); ++f)
+      out += fmt::format("{:>{}}", with_interval(value(kFigures[f]), ends ? &(*ends)[f] : nullptr), width);
+    out += "\n";
+  };
+  for (size_t k = 0; k < metrics.aus.size(); ++k) {
+    const AuMetrics& au = metrics.aus[k];
+    row(
+        au.au, std::to_string(au.count), [&](const Figure& figure) { return au.*figure.of_au; },
+        intervals ? &intervals->aus[k] : nullptr);
+  }
+  row(
+      "mean", "", [&](const Figure& figure) { return (metrics.*figure.of_mean).value; },
+      intervals ? &intervals->mean : nullptr);
+  return out + mean_remarks(metrics);
+}
+
 std::string to_table(const Evaluation& evaluation, const ScoreOptions& options) {
-  std::string out = score_table(evaluation);
+  std::string out = to_table(evaluation.metrics, evaluation.intervals ? &*evaluation.intervals : nullptr);
   out += fmt::format("F1: an Action Unit is present from intensity {} on\n", options.threshold);
   if (evaluation.intervals)
     out +=
@@ -206,8 +215,8 @@ nlohmann::json to_json(const Evaluation& evaluation, const ScoreOptions& options
     entry["pictures"] = evaluation.misaligned_pictures;
     json["misalignment"].push_back(std::move(entry));
   }
-  json["weights"] = utf8(weights);
-  json["data"] = utf8(data);
+  json["weights"] = utf8_text(weights);
+  json["data"] = utf8_text(data);
   json["device"] = evaluation.device;
   json["pictures"] = evaluation.pictures;
   json["left_out"] = evaluation.left_out;

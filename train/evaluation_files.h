@@ -9,6 +9,10 @@
 
 namespace sandglass {
 
+/// A table for people: a row per AU and one of means, with their intervals if given, and lines that say which means are
+/// over fewer AUs.
+std::string to_table(const Metrics& metrics, const Intervals* intervals = nullptr);
+
 /// Tables for people: the figures with their intervals, where the peaks are, and the robustness experiment.
 std::string to_table(const Evaluation& evaluation, const ScoreOptions& options);
 

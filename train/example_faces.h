@@ -15,7 +15,8 @@ namespace sandglass {
 struct ExampleFace {
   int row = 0;                     ///< index into Manifest::rows
   std::vector<float> intensities;  ///< [K], clamped to 0-5
-  std::vector<Image> panels;       ///< [K], kPanelSide x kPanelSide: the face in grey, the heatmap, a cross at its peak
+  std::vector<Image> panels;  ///< [K], kPanelSide x kPanelSide: the face in grey, the heatmap, a cross at its peak;
+                              ///< of networks without heatmaps the face alone
 };
 constexpr int kPanelSide = 160;
 

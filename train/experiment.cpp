@@ -12,6 +12,7 @@
 
 #include "engine/error.h"
 #include "engine/file.h"
+#include "engine/tensor_file.h"
 #include "train/augmentation.h"
 #include "train/evaluation.h"
 #include "train/synth/dataset.h"
@@ -94,6 +95,7 @@ std::string folder_name(const std::string& name) {
       folder += '_';
   }
   while (folder.ends_with('_')) folder.pop_back();
+  if (folder.find_first_not_of('.') == std::string::npos) folder.clear();  // "." and ".." are no folders of their own
   return folder;
 }
 
@@ -163,6 +165,12 @@ void make_faces(const Path& folder, Experiment& experiment, std::ostream& log) {
   }
 }
 
+// What a test depends on besides the run that it tests.
+json tested_on(const Experiment& experiment) {
+  return {utf8_text(experiment.train.string()), utf8_text(experiment.validation.string()),
+          utf8_text(experiment.test.string()), experiment.misalign};
+}
+
 json test_run(const Experiment& experiment, const ExperimentOptions& options, const Path& run, int seed,
               std::ostream& log) {
   EvaluationOptions evaluation;
@@ -170,9 +178,11 @@ json test_run(const Experiment& experiment, const ExperimentOptions& options, co
   evaluation.manifest = experiment.test;
   evaluation.device = options.device;
   evaluation.scores.misalignments = experiment.misalign;
+  evaluation.scores.bootstrap.replicates = 0;
   const Evaluation scores = evaluate(evaluation, log);
   json test = to_json(scores.metrics);
   test["seed"] = seed;
+  test["tested_on"] = tested_on(experiment);
   test["misaligned"] = json::array();
   for (const MisalignedScores& moved : scores.misaligned) {
     json level = to_json(moved.metrics);
@@ -182,8 +192,9 @@ json test_run(const Experiment& experiment, const ExperimentOptions& options, co
   return test;
 }
 
-// The test of a run that is done; nothing if it is not. Throws Error if the run there has other settings.
-std::optional<json> finished_test(const Path& run, const TrainingConfig& config) {
+// The test of a run that is done; nothing if it is not, or was tested on something else. Throws Error if the run there
+// has other settings.
+std::optional<json> finished_test(const Path& run, const TrainingConfig& config, const Experiment& experiment) {
   if (!std::filesystem::exists(run / "config.toml")) return {};
   TrainingConfig before;
   read_config(run / "config.toml", before);
@@ -194,6 +205,7 @@ std::optional<json> finished_test(const Path& run, const TrainingConfig& config)
   if (before.epochs != config.epochs || !std::filesystem::exists(file)) return {};
   const json test = json::parse(read_file(file), nullptr, false);
   check(test.is_object(), "{}: is damaged; remove it", file.string());
+  if (test.value("tested_on", json()) != tested_on(experiment)) return {};  // train() refuses other training data
   return test;
 }
 
@@ -276,6 +288,8 @@ Experiment read_experiment(const Path& path) {
   for (const int64_t seed : file.list<int64_t>("seeds", "integers")) {
     check(seed >= 0 && seed < (int64_t{1} << 31), "{}: the seed {} is not from 0 to 2147483647", file.place("seeds"),
           seed);
+    check(std::ranges::find(experiment.seeds, seed) == experiment.seeds.end(), "{}: the seed {} occurs twice",
+          file.place("seeds"), seed);
     experiment.seeds.push_back(static_cast<int>(seed));
   }
   check(!experiment.seeds.empty(), "{}: seeds are missing: expected a list such as [1, 2, 3]", source);
@@ -321,7 +335,7 @@ ExperimentResult run_experiment(const ExperimentOptions& options, std::ostream& 
     for (size_t v = 0; v < experiment.variants.size(); ++v) {
       const ExperimentVariant& variant = experiment.variants[v];
       const Path run = out / folder_name(variant.name) / fmt::format("seed_{}", seed);
-      std::optional<json> test = finished_test(run, config_of(experiment, variant, seed));
+      std::optional<json> test = finished_test(run, config_of(experiment, variant, seed), experiment);
       if (!test) {
         fmt::print(log, "{}: variant '{}', seed {}\n", run.string(), variant.name, seed);
         TrainingOptions training;
@@ -333,7 +347,9 @@ ExperimentResult run_experiment(const ExperimentOptions& options, std::ostream& 
         training.device = options.device;
         training.resume = std::filesystem::exists(run / "config.toml");
         training.live = options.live;
-        if (!train(training, log).finished) return result;
+        training.versions = options.versions;
+        const TrainingResult trained = train(training, log);
+        if (!trained.finished || trained.interrupted) return result;
         test = test_run(experiment, options, run, seed, log);
         write_file(run / "test.json", test->dump(2) + "\n");
       }

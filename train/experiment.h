@@ -58,7 +58,8 @@ Experiment read_experiment(const std::filesystem::path& path);
 struct ExperimentOptions {
   std::filesystem::path file, out;
   DeviceChoice device;
-  bool live = false;  ///< as TrainingOptions::live
+  bool live = false;                                          ///< as TrainingOptions::live
+  std::vector<std::pair<std::string, std::string>> versions;  ///< as TrainingOptions::versions
 };
 
 /// Trains every variant with every seed in out/VARIANT/seed_N, tests its best weights, and after each run writes what

@@ -11,7 +11,8 @@
 
 namespace sandglass {
 
-bool complete_landmarks(Manifest& manifest, int workers, std::ostream& log, DataLog& problems) {
+bool complete_landmarks(Manifest& manifest, int workers, std::ostream& log, DataLog& problems,
+                        const std::atomic<bool>* interrupted) {
   std::vector<size_t> rows;
   for (size_t i = 0; i < manifest.rows.size(); ++i) {
     if (!manifest.rows[i].landmarks) rows.push_back(i);
@@ -29,11 +30,14 @@ bool complete_landmarks(Manifest& manifest, int workers, std::ostream& log, Data
   options.threads = 1;  // the threads here are for different pictures
   const FaceDetector detector(options);
   PictureSource pictures;
-  const std::vector<std::string> errors =
-      for_each_picture(manifest, rows, workers, problems.strict(), pictures, [&](size_t i, const Picture& picture) {
+  const std::vector<std::string> errors = for_each_picture(
+      manifest, rows, workers, problems.strict(), pictures,
+      [&](size_t i, const Picture& picture) {
         const std::vector<Face> faces = detector.detect(*picture.owner);
         if (!faces.empty()) manifest.rows[i].landmarks = faces[0].landmarks;
-      });
+      },
+      interrupted);
+  check(!interrupted || !*interrupted, "interrupted");
   std::vector<bool> unreadable(manifest.rows.size());
   for (size_t i = 0; i < rows.size(); ++i) {
     if (errors[i].empty()) continue;

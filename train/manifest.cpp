@@ -52,12 +52,12 @@ ManifestRow read_row(const CsvRecord& record, const ManifestColumns& columns, co
   if (row.image.empty()) reject(kBadRow, "{}, row {}, column 'image': no picture is named", source, record.line);
   if (columns.subject >= 0) row.subject = field(columns.subject);
   if (columns.frame >= 0 && !field(columns.frame).empty()) {
-    const auto frame = parse_number(field(columns.frame));
-    if (!frame || *frame < 1 || *frame != static_cast<int>(std::min(*frame, 1e9))) {
+    const std::optional<int> frame = parse_count(field(columns.frame));
+    if (!frame || *frame < 1) {
       reject(kBadRow, "{}, row {}, column 'frame': {} is not the number of a frame, from 1", source, record.line,
              in_quotes(std::string(field(columns.frame))));
     }
-    row.frame = static_cast<int>(*frame) - 1;
+    row.frame = *frame - 1;
   }
   for (const auto& [au, column] : columns.aus) {
     row.intensities.push_back(read_intensity(field(column), source, record.line, au));
@@ -80,8 +80,7 @@ std::string csv_field(const std::string& text) {
 }  // namespace
 
 std::string Manifest::place(const ManifestRow& row) const {
-  const std::filesystem::path& source = sources.empty() ? path : sources[static_cast<size_t>(row.source)];
-  return fmt::format("{}, row {}", source.string(), row.line);
+  return fmt::format("{}, row {}", source_of(row).string(), row.line);
 }
 
 std::vector<int> Manifest::columns_of(const std::vector<std::string>& names) const {
@@ -93,6 +92,15 @@ std::vector<int> Manifest::columns_of(const std::vector<std::string>& names) con
     columns.push_back(static_cast<int>(found - aus.begin()));
   }
   return columns;
+}
+
+std::vector<float> Manifest::labels(const std::vector<std::string>& names) const {
+  const std::vector<int> columns = columns_of(names);
+  std::vector<float> labels;
+  for (const ManifestRow& row : rows) {
+    for (const int column : columns) labels.push_back(row.intensities[static_cast<size_t>(column)]);
+  }
+  return labels;
 }
 
 Manifest parse_manifest(std::string_view csv, const std::filesystem::path& path, DataLog& log, bool check_images) {

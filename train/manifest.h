@@ -53,10 +53,16 @@ struct Manifest {
   std::filesystem::path image_path(const ManifestRow& row) const {
     return sources.empty() ? path.parent_path() / row.image : std::filesystem::path(row.image);
   }
+  /// The file that a row is from.
+  const std::filesystem::path& source_of(const ManifestRow& row) const {
+    return sources.empty() ? path : sources[static_cast<size_t>(row.source)];
+  }
   /// "FILE, row N", for messages.
   std::string place(const ManifestRow& row) const;
   /// For each of `names` its index in `aus`. Throws Error naming one that has no column, and those that have.
   std::vector<int> columns_of(const std::vector<std::string>& names) const;
+  /// The intensities of `names` in all rows, [rows][names]. Throws Error as columns_of does.
+  std::vector<float> labels(const std::vector<std::string>& names) const;
 };
 
 /// Reads a manifest. A row with a field that makes no sense or (`check_images`) whose picture is not there goes to

@@ -21,8 +21,6 @@ MeanMetric mean_of(const std::vector<AuMetrics>& aus, double AuMetrics::*figure)
   return mean;
 }
 
-std::string cell(double value) { return std::isnan(value) ? fmt::format("{:>9}", "-") : fmt::format("{:9.3f}", value); }
-
 }  // namespace
 
 std::vector<Agreement> sum_agreement(const std::vector<std::string>& names, std::span<const float> predictions,
@@ -59,32 +57,6 @@ Metrics metrics_of(const std::vector<std::string>& names, std::span<const Agreem
 Metrics evaluate_predictions(const std::vector<std::string>& names, std::span<const float> predictions,
                              std::span<const float> labels, double threshold) {
   return metrics_of(names, sum_agreement(names, predictions, labels, threshold));
-}
-
-std::string to_table(const Metrics& metrics) {
-  std::string out = fmt::format("{:<6}{:>9}", "AU", "pictures");
-  for (const Figure& figure : kFigures) out += fmt::format("{:>9}", figure.title);
-  out += "\n";
-  for (const AuMetrics& au : metrics.aus) {
-    out += fmt::format("{:<6}{:>9}", au.au, au.count);
-    for (const Figure& figure : kFigures) out += cell(au.*figure.of_au);
-    out += "\n";
-  }
-  out += fmt::format("{:<6}{:>9}", "mean", "");
-  for (const Figure& figure : kFigures) out += cell((metrics.*figure.of_mean).value);
-  return out + "\n" + mean_remarks(metrics);
-}
-
-std::string mean_remarks(const Metrics& metrics) {
-  std::string out;
-  const int all = static_cast<int>(metrics.aus.size());
-  for (const Figure& figure : kFigures) {
-    const int defined = (metrics.*figure.of_mean).aus;
-    if (defined < all)
-      out += fmt::format("{}: not defined for {} of {} AUs, which its mean leaves out\n", figure.title, all - defined,
-                         all);
-  }
-  return out;
 }
 
 nlohmann::json json_number(double value) { return std::isnan(value) ? nlohmann::json() : nlohmann::json(value); }

@@ -64,11 +64,6 @@ Metrics metrics_of(const std::vector<std::string>& names, std::span<const Agreem
 Metrics evaluate_predictions(const std::vector<std::string>& names, std::span<const float> predictions,
                              std::span<const float> labels, double threshold = kDefaultThreshold);
 
-/// A table for people: a row per AU and one of means, and lines that say which means are over fewer AUs.
-std::string to_table(const Metrics& metrics);
-/// Those lines alone.
-std::string mean_remarks(const Metrics& metrics);
-
 /// {"aus": {"AU06": {"count", "icc", "mse", "mae", "pearson", "f1"}, ...}, "mean": {"icc", ...}, "mean_over": {"icc":
 /// 5,
 /// ...}}; what is not defined is null.

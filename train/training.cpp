@@ -220,13 +220,11 @@ Session::Session(const TrainingOptions& options, RunFolder& folder, Start start,
   loader_ = std::make_unique<Loader>(train_data_, training);
   if (faces.validation) {
     validation_data_ = std::move(*faces.validation);
-    const std::vector<int> columns = validation_data_.columns_of(config_.aus);
+    validation_data_.columns_of(config_.aus);  // before a search for faces
     complete_landmarks(validation_data_, config_.workers, log, problems);
     position_.validation_data = fingerprint(validation_data_, config_.aus, table_);
     validation_loader_ = std::make_unique<Loader>(validation_data_, loading());
-    for (const ManifestRow& row : validation_data_.rows) {
-      for (const int column : columns) validation_labels_.push_back(row.intensities[static_cast<size_t>(column)]);
-    }
+    validation_labels_ = validation_data_.labels(config_.aus);
     check(std::any_of(validation_labels_.begin(), validation_labels_.end(), [](float label) { return label >= 0; }),
           "{}: no picture is coded for any of the Action Units to validate", validation_data_.path.string());
   }
@@ -254,7 +252,8 @@ Session::Session(const TrainingOptions& options, RunFolder& folder, Start start,
   write_file(folder_.config(), to_toml(config_));
   if (found_landmarks) keep_landmarks(train_data_, folder_.completed_manifest());
   metrics_ = std::make_unique<RecordFile>(folder_.metrics(), position_.metrics_bytes);
-  if (position_.step < total_)
+  const bool evaluated = !validation_loader_ || std::filesystem::exists(folder_.evaluation());
+  if (position_.step < total_ || !evaluated)
     reporter_ = std::make_unique<RunReporter>(folder_, position_.step, description(options), to_toml(config_));
   progress_.say(fmt::format("{} pictures, {} steps an epoch, {} epochs; {}{}", loader_->row_count(), per_epoch_,
                             config_.epochs, device_->description(),
@@ -304,16 +303,13 @@ void Session::check_data_unchanged(const RunPosition& before) const {
 
 // For the report.
 nlohmann::json Session::description(const TrainingOptions& options) const {
-  const auto utf8 = [](const std::filesystem::path& path) {
-    return is_utf8(path.string()) ? path.string() : in_quotes(path.string());
-  };
   nlohmann::json json{{"device", device_->description()},
-                      {"training data", utf8(train_data_.path)},
+                      {"training data", utf8_text(train_data_.path.string())},
                       {"training pictures", loader_->row_count()},
                       {"parameters", ParameterTable(config_.network()).parameter_count()},
                       {"session started", fmt::format("{:%Y-%m-%d %H:%M:%S} UTC", fmt::gmtime(std::time(nullptr)))}};
   if (validation_loader_) {
-    json["validation data"] = utf8(validation_data_.path);
+    json["validation data"] = utf8_text(validation_data_.path.string());
     json["validation pictures"] = validation_loader_->row_count();
   }
   for (const auto& [what, version] : options.versions) json["versions"][what] = version;
@@ -323,14 +319,14 @@ nlohmann::json Session::description(const TrainingOptions& options) const {
 TrainingResult Session::run() {
   first_step_ = recorded_step_ = position_.step;
   begin_ = recorded_at_ = epoch_begin_ = Clock::now();
-  if (position_.step >= total_) {
+  if (!reporter_) {
     progress_.say(fmt::format("{}: the run is complete ({} steps); to train on, set more epochs",
                               folder_.path().string(), position_.step));
     return {position_.step, true, {}};
   }
   const StopSignals signals;
-  loader_->start(position_.step, total_ - position_.step);
-  bool saved = false;
+  bool saved = position_.step >= total_;  // then only the last evaluation was missing
+  if (!saved) loader_->start(position_.step, total_ - position_.step);
   while (position_.step < total_ && !StopSignals::requested()) {
     step();
     const bool epoch_done = position_.step % per_epoch_ == 0;
@@ -347,7 +343,7 @@ TrainingResult Session::run() {
     progress_.say(
         fmt::format("stopped after step {} of {}; everything is saved, go on with --resume", position_.step, total_));
   }
-  return {position_.step, finished, validation_};
+  return {position_.step, finished, validation_, StopSignals::requested()};
 }
 
 void Session::prepare_next() {

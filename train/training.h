@@ -29,6 +29,7 @@ struct TrainingResult {
   int64_t steps = 0;                  ///< done in the run's whole life
   bool finished = false;              ///< false: stopped by SIGINT or SIGTERM; checkpoint and last weights are saved
   std::optional<Metrics> validation;  ///< the last one of this session
+  bool interrupted = false;           ///< a stop was asked for, be it that the run was done by then
 };
 
 /// Trains a network as the configuration says and leaves in run_dir:

@@ -143,6 +143,7 @@ struct Task {
   std::vector<std::pair<std::string, std::string>> libraries;
   /// Those who compute it, in the order of `libraries`, on the same data. Throws Error naming a library that is none.
   std::function<std::vector<std::unique_ptr<Contender>>(const std::vector<std::string>& libraries, int sets)> make;
+  bool sandglass_is_right = false;  ///< it was checked, and is right
   /// One whose wrong() looks at data that nothing was done to: for tests.
   std::function<std::unique_ptr<Contender>()> make_idle;
 };

@@ -24,6 +24,10 @@ std::vector<int> all(int count);
 /// At most `most` of 0 .. count - 1: the first, the last and some between.
 std::vector<int> some(int count, int most);
 
+/// Two pictures and a few channels; every picture.
+inline Sample sample_of(const Shape& shape, int channels = 4) { return {some(shape.n, 2), some(shape.c, channels)}; }
+inline Sample every_picture(const Shape& shape, int channels = 4) { return {all(shape.n), some(shape.c, channels)}; }
+
 /// The values at these indices.
 Values picked(const Values& values, const std::vector<int>& indices);
 
@@ -31,6 +35,9 @@ Values picked(const Values& values, const std::vector<int>& indices);
 struct Numbers {
   double low = -1, high = 1, step = 0;
 };
+inline constexpr Numbers kScale{0.5, 1.5}, kShift{-0.5, 0.5};
+/// Where a sign decides what passes, numbers are such that it is exact: multiples of 1/64, scales of 1/2.
+inline constexpr Numbers kExact{-1, 1, 1.0 / 64}, kExactScale{0.5, 1.5, 0.5}, kExactShift{-0.5, 0.5, 1.0 / 64};
 
 /// A map or an array on a device, `sets` times, so that runs may take one after the other. Random numbers repeat after
 /// a prime number of elements, so that large maps are made quickly, by copies within the device.

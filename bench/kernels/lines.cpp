@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cctype>
 #include <cstdio>
+#include <initializer_list>
+#include <limits>
 #include <sstream>
 
 #include "engine/file.h"
@@ -25,6 +27,16 @@ void check_shape(bool same, const Line& line, const char* example) {
   check(same, "{}: '{}' is no shape of {}, expected one like {}", line.text(), line.shape, line.operation, example);
 }
 
+// Sizes that can be: positive, and so few that every index is an int.
+bool possible(std::initializer_list<int> sizes) {
+  double product = 1;
+  for (const int size : sizes) {
+    if (size <= 0) return false;
+    product *= size;
+  }
+  return product < std::numeric_limits<int>::max();
+}
+
 constexpr int kSmallPicture = 16, kSmallMap = 8, kSmallChannels = 16, kSmallCount = 1000;
 
 std::string small_shape(const Line& line) {
@@ -37,7 +49,7 @@ std::string small_shape(const Line& line) {
   }
   if (!has_batch(line)) {
     const bool channels = line.operation.starts_with("batch_norm");
-    return std::to_string(std::min<int64_t>(count(line), channels ? kSmallChannels : kSmallCount));
+    return std::to_string(std::min(count(line), channels ? kSmallChannels : kSmallCount));
   }
   Shape s = map_shape(line, 1);
   s.h = s.w = std::min(s.h, s.c <= 5 ? kSmallPicture : kSmallMap);
@@ -132,7 +144,9 @@ ConvShape conv_shape(const Line& line, int batch) {
   ConvShape s;
   const int found = std::sscanf(line.shape.c_str(), "n%9d_h%9d_w%9d_c%9d_k%9d_r%9d_s%9d_stride%9d", &s.n, &s.h, &s.w,
                                 &s.c, &s.k, &s.r, &s.s, &s.stride);
-  check_shape(found == 8 && to_string(s) == line.shape, line, "n1_h64_w64_c128_k128_r3_s3_stride1");
+  check_shape(found == 8 && to_string(s) == line.shape && s.stride > 0 &&
+                  possible({batch, s.h, s.w, std::max(s.c, s.k)}) && possible({s.k, s.r, s.s, s.c}),
+              line, "n1_h64_w64_c128_k128_r3_s3_stride1");
   s.n = batch;
   s.padding = s.r / 2;
   return s;
@@ -141,16 +155,18 @@ ConvShape conv_shape(const Line& line, int batch) {
 Shape map_shape(const Line& line, int batch) {
   Shape s;
   const int found = std::sscanf(line.shape.c_str(), "%9dx%9dx%9dx%9d", &s.n, &s.h, &s.w, &s.c);
-  check_shape(found == 4 && to_string(s) == line.shape, line, "1x64x64x256");
+  check_shape(found == 4 && to_string(s) == line.shape && possible({batch, s.h, s.w, s.c}), line, "1x64x64x256");
   s.n = batch;
   return s;
 }
 
-int64_t count(const Line& line) {
+int count(const Line& line) {
   long long number = 0;
   const int found = std::sscanf(line.shape.c_str(), "%18lld", &number);
-  check_shape(found == 1 && number > 0 && std::to_string(number) == line.shape, line, "256");
-  return number;
+  check_shape(
+      found == 1 && number > 0 && number < std::numeric_limits<int>::max() && std::to_string(number) == line.shape,
+      line, "256");
+  return static_cast<int>(number);
 }
 
 }  // namespace sandglass::bench

@@ -39,6 +39,6 @@ Line small(const Line& line);
 /// line.
 ConvShape conv_shape(const Line& line, int batch);
 Shape map_shape(const Line& line, int batch);
-int64_t count(const Line& line);
+int count(const Line& line);
 
 }  // namespace sandglass::bench

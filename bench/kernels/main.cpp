@@ -68,7 +68,7 @@ int main(int argc, char** argv) {
   try {
     return sandglass::bench::run(argc, argv);
   } catch (const std::exception& error) {
-    fmt::print(stderr, "sandglass_bench: error: {}\n", error.what());
+    fmt::print(stderr, "sandglass_bench: error: {}\n", sandglass::one_line(error.what()));
     return 1;
   }
 }

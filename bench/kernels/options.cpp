@@ -28,33 +28,19 @@ constexpr const char* kExamples =
     "  sandglass_bench --list --device simt --precisions bf16 --batches 32 --bandwidth 3000 --rate 798\n"
     "Ends with 0, 1 if a result was wrong or nothing could be measured, 2 for wrong usage.";
 
-std::string joined(const std::vector<std::string>& words, const char* between) {
-  std::string text;
-  for (const std::string& word : words) text += (text.empty() ? "" : between) + word;
-  return text;
-}
-
 // As it can be pasted into a shell.
 std::string quoted(const std::string& word) {
   const bool plain = !word.empty() && word.find_first_not_of(
                                           "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
                                           "0123456789_-./,=:") == std::string::npos;
-  return plain ? word : "'" + word + "'";
+  if (plain) return word;
+  std::string text = "'";
+  for (const char letter : word) text += letter == '\'' ? "'\\''" : std::string(1, letter);
+  return text + "'";
 }
 
 std::string environment(DeviceKind device) {
   return device == DeviceKind::cuda ? "" : fmt::format("OMP_NUM_THREADS={} ", omp_get_max_threads());
-}
-
-DeviceKind device_kind(const std::string& name) {
-  if (name == "auto") return why_unavailable(DeviceKind::cuda).empty() ? DeviceKind::cuda : DeviceKind::cpu;
-  for (const DeviceKind kind : {DeviceKind::cpu, DeviceKind::cuda, DeviceKind::simt})
-    if (name == name_of(kind)) {
-      const std::string reason = why_unavailable(kind);
-      check(reason.empty(), "device '{}' is not available: {}", name, reason);
-      return kind;
-    }
-  fail("there is no device '{}'", name);
 }
 
 }  // namespace
@@ -127,8 +113,10 @@ std::optional<Options> parse_options(int argc, char** argv, int* exit_code) {
   app.add_option("--rate", options.teraflops_per_s, "the arithmetic's ceiling instead of a measured one")
       ->check(CLI::Range(1e-6, 1e9))
       ->type_name("TFLOP/s");
-  app.add_flag("--list", options.list,
-               "print each row's bytes, operations and least time and their sums for a network, and measure nothing");
+  app.add_flag(
+      "--list", options.list,
+      "print each row's bytes, operations and least time and their sums for a network, and measure nothing but the "
+      "ceilings");
   app.add_flag("--repro", options.repro, "print the command that repeats each row");
   app.add_option("--benchmark_filter", options.filter, "only rows whose name matches; -REGEX: those that do not")
       ->type_name("REGEX");
@@ -142,17 +130,19 @@ std::optional<Options> parse_options(int argc, char** argv, int* exit_code) {
     *exit_code = 0;
     return {};
   } catch (const CLI::ParseError& error) {
-    fmt::print(stderr, "sandglass_bench: error: {}; see sandglass_bench --help\n", error.what());
+    fmt::print(stderr, "sandglass_bench: error: {}; see sandglass_bench --help\n", one_line(error.what()));
     *exit_code = 2;
     return {};
   }
   std::vector<std::string> words;
   for (int i = 0; i < argc; ++i) words.push_back(quoted(i == 0 ? "sandglass_bench" : argv[i]));
-  options.device = device_kind(device);
-  options.command = environment(options.device) + joined(words, " ");
+  options.device = parse_device_kind(device);
+  const std::string unavailable = why_unavailable(options.device);
+  check(unavailable.empty(), "device '{}' is not available: {}", device, unavailable);
+  options.command = fmt::format("{}{}", environment(options.device), fmt::join(words, " "));
   const bool gpu = options.device == DeviceKind::cuda;
   const auto usage_error = [exit_code](const std::string& what) {
-    fmt::print(stderr, "sandglass_bench: error: {}; see sandglass_bench --help\n", what);
+    fmt::print(stderr, "sandglass_bench: error: {}; see sandglass_bench --help\n", one_line(what));
     *exit_code = 2;
     return std::optional<Options>();
   };

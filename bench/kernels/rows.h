@@ -18,7 +18,7 @@ struct Row {
   Line line;      ///< of this batch
   int batch = 0;  ///< 0 where the shape has none
   Device* device = nullptr;
-  std::shared_ptr<const Task> task;
+  std::shared_ptr<Task> task;
   Cost cost;
   std::string repro;
 

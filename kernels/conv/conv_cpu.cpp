@@ -13,12 +13,12 @@
 
 #include <algorithm>
 #include <array>
-#include <oneapi/dnnl/dnnl.hpp>
 #include <vector>
 
 #include "kernels/batch_norm/batch_norm.h"
 #include "kernels/conv/conv.h"
 #include "kernels/conv/conv_cpu_winograd.h"
+#include "kernels/onednn.h"
 #include "kernels/reduce/channel_sums_cpu.h"
 #include "kernels/registry.h"
 
@@ -27,32 +27,8 @@ namespace {
 
 using dnnl::memory;
 
-dnnl::engine& cpu_engine() {
-  static dnnl::engine engine(dnnl::engine::kind::cpu, 0);
-  return engine;
-}
-
-dnnl::stream& cpu_stream() {
-  static dnnl::stream stream(cpu_engine());
-  return stream;
-}
-
-// A memory object whose address is set at each run.
-memory unbound(const memory::desc& desc) { return memory(desc, cpu_engine(), nullptr); }
-
-memory::desc map_desc(const TensorDesc& desc) {
-  const memory::dims dims = {desc.shape.n, desc.padded_channels(), desc.shape.h, desc.shape.w};
-  switch (desc.block) {
-    case 1:
-      return memory::desc(dims, memory::data_type::f32, memory::format_tag::nchw);
-    case 8:
-      return memory::desc(dims, memory::data_type::f32, memory::format_tag::nChw8c);
-    case 16:
-      return memory::desc(dims, memory::data_type::f32, memory::format_tag::nChw16c);
-  }
-  fail("device 'cpu': conv reads channel blocks of 1, 8 or 16, not {}; convert to Device::activation's layout",
-       desc.block);
-}
+// Padding channels hold zeros and are computed like the others.
+memory::desc map_desc(const TensorDesc& desc) { return map_desc(desc, desc.padded_channels()); }
 
 size_t aligned(size_t bytes) { return (bytes + 63) / 64 * 64; }
 

@@ -154,8 +154,7 @@ bool WinogradConv3x3::supports_backward_weights(int n, int h, int w, int c, int 
 std::unique_ptr<WinogradConv3x3> WinogradConv3x3::create(int n, int h, int w, int c, int k, int block) {
   check(possible(n, h, w, c, k, block),
         "winograd convolution of N {} H {} W {} C {} K {} in channel blocks of {}: needs sizes of at least 1, C and K "
-        "that "
-        "are multiples of the block, and a block of 8 on a processor with AVX2 or 16 with AVX-512; use the direct "
+        "that are multiples of the block, and a block of 8 on a processor with AVX2 or 16 with AVX-512; use the direct "
         "convolution",
         n, h, w, c, k, block);
 #if SANDGLASS_WINOGRAD

@@ -4,34 +4,14 @@
 // The algorithm is chosen once, by cuDNN's heuristics for the shape: the first of their answers that is deterministic.
 // No algorithm is timed. fp32 asks for CUDNN_FMA_MATH, without which cuDNN rounds float operands to tf32; tf32 and bf16
 // leave the choice to cuDNN.
-#include <cudnn.h>
-
 #include <algorithm>
 #include <vector>
 
 #include "kernels/conv/conv_library.h"
+#include "kernels/cuda/cudnn.h"
 
 namespace sandglass {
 namespace {
-
-void check_cudnn(cudnnStatus_t status, const char* expression, const char* file, int line) {
-  if (status == CUDNN_STATUS_SUCCESS) return;
-  char details[512] = "";
-  cudnnGetLastErrorString(details, sizeof(details));
-  fail("cuDNN: {} failed: {} {} ({}:{})", expression, cudnnGetErrorString(status), details, file, line);
-}
-#define CUDNN_CHECK(...) check_cudnn((__VA_ARGS__), #__VA_ARGS__, __FILE__, __LINE__)
-
-// A handle may be used by one thread at a time, and is slow to make.
-cudnnHandle_t thread_handle() {
-  struct Owner {
-    Owner() { CUDNN_CHECK(cudnnCreate(&handle)); }
-    ~Owner() { cudnnDestroy(handle); }
-    cudnnHandle_t handle = nullptr;
-  };
-  thread_local const Owner owner;
-  return owner.handle;
-}
 
 // An opaque descriptor with an owner.
 template <typename T, cudnnStatus_t (*create)(T*), cudnnStatus_t (*destroy)(T)>
@@ -136,7 +116,7 @@ class CudnnConv final : public BareConv {
   size_t workspace_bytes() const override { return workspace_bytes_; }
 
   void run(const BareConvArguments& a, Stream stream) override {
-    const cudnnHandle_t handle = thread_handle();
+    const cudnnHandle_t handle = cudnn_handle();
     CUDNN_CHECK(cudnnSetStream(handle, static_cast<cudaStream_t>(stream.handle)));
     const float one = 1, zero = 0;
     if constexpr (std::is_same_v<Direction, Forward>) {
@@ -164,7 +144,7 @@ class CudnnConv final : public BareConv {
   using Performance = typename Direction::Performance;
 
   std::vector<Performance> ask_heuristics() const {
-    const cudnnHandle_t handle = thread_handle();
+    const cudnnHandle_t handle = cudnn_handle();
     int count = 0, returned = 0;
     std::vector<Performance> answers;
     const auto ask = [&](auto count_function, auto function, auto... descriptors) {
@@ -190,7 +170,7 @@ class CudnnConv final : public BareConv {
   }
 
   cudnnStatus_t ask_workspace(Algorithm algorithm, size_t* bytes) const {
-    const cudnnHandle_t handle = thread_handle();
+    const cudnnHandle_t handle = cudnn_handle();
     if constexpr (std::is_same_v<Direction, Forward>)
       return cudnnGetConvolutionForwardWorkspaceSize(handle, x_, filter_, convolution_, y_, algorithm, bytes);
     else if constexpr (std::is_same_v<Direction, BackwardData>)

@@ -15,6 +15,8 @@
 // makes them those of another size.
 #pragma once
 
+#include <vector>
+
 #include "kernels/operation.h"
 
 namespace sandglass {
@@ -64,8 +66,9 @@ struct HeatmapRender {
 };
 
 namespace reference {
-/// One map value in double; for tests only. `points`: points_per_map pairs.
-double heatmap_value(const HeatmapSpec& spec, double intensity, const float* points, int u, int v);
+/// The targets N x H x W x K in double, from intensities [N][K] and points [N][K][points_per_map][2]; for tests only.
+std::vector<double> heatmap(const HeatmapSpec& spec, const Shape& shape, const std::vector<double>& intensities,
+                            const std::vector<double>& points);
 }  // namespace reference
 
 }  // namespace sandglass

@@ -4,7 +4,9 @@
 #include "kernels/heatmap/heatmap.h"
 
 namespace sandglass::reference {
+namespace {
 
+// One map value. `points`: points_per_map pairs.
 double heatmap_value(const HeatmapSpec& spec, double intensity, const float* points, int u, int v) {
   if (!(intensity > 0)) return 0;
   const double deviation = spec.scale * (spec.sigma_rule == SigmaRule::intensity ? intensity
@@ -19,6 +21,22 @@ double heatmap_value(const HeatmapSpec& spec, double intensity, const float* poi
       value = std::max(value, intensity * std::exp(-square / (2 * deviation * deviation)));
   }
   return value;
+}
+
+}  // namespace
+
+std::vector<double> heatmap(const HeatmapSpec& spec, const Shape& shape, const std::vector<double>& intensities,
+                            const std::vector<double>& points) {
+  const std::vector<float> float_points(points.begin(), points.end());
+  std::vector<double> target;
+  for (int n = 0; n < shape.n; ++n)
+    for (int v = 0; v < shape.h; ++v)
+      for (int u = 0; u < shape.w; ++u)
+        for (int k = 0; k < shape.c; ++k) {
+          const size_t map = static_cast<size_t>(n) * shape.c + k;
+          target.push_back(heatmap_value(spec, intensities[map], &float_points[map * spec.points_per_map * 2], u, v));
+        }
+  return target;
 }
 
 }  // namespace sandglass::reference

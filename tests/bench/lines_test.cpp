@@ -7,18 +7,10 @@
 #include <fstream>
 
 #include "engine/error.h"
+#include "tests/error_of.h"
 
 namespace sandglass::bench {
 namespace {
-
-std::string error_of(const std::function<void()>& action) {
-  try {
-    action();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "";
-}
 
 class Lines : public testing::Test {
  protected:

@@ -22,6 +22,7 @@
 #include "engine/error.h"
 #include "face/image.h"
 #include "model/weights.h"
+#include "tests/temporary_folder.h"
 
 namespace sandglass {
 
@@ -40,21 +41,9 @@ struct Finished {
 
 class ProgramTest : public testing::Test {
  protected:
-  ProgramTest() {
-    std::string name = (std::filesystem::temp_directory_path() / "sandglass_cli_XXXXXX").string();
-    check(mkdtemp(name.data()) != nullptr, "{}: cannot be made", name);
-    folder = name;
-  }
-  ~ProgramTest() override {
-    std::error_code error;
-    std::filesystem::remove_all(folder, error);
-  }
-
   std::string path(const std::string& name) const { return (folder / name).string(); }
   std::string write(const std::string& name, const std::string& content) const {
-    std::filesystem::create_directories((folder / name).parent_path());
-    std::ofstream(folder / name, std::ios::binary) << content;
-    return path(name);
+    return temporary_.write(name, content).string();
   }
   bool exists(const std::string& name) const { return std::filesystem::exists(folder / name); }
   /// Files that a program has begun and not finished.
@@ -120,7 +109,8 @@ class ProgramTest : public testing::Test {
 
   Finished run(const std::vector<std::string>& arguments) const { return wait(start(arguments)); }
 
-  std::filesystem::path folder;
+  const TemporaryFolder temporary_;
+  const std::filesystem::path folder = temporary_.path();
 };
 
 /// One line of stderr, as every error is reported.

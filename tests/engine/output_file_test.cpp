@@ -2,7 +2,7 @@
 
 #include <gmock/gmock.h>
 
-#include "tests/infer/temporary_folder.h"
+#include "tests/temporary_folder.h"
 
 namespace sandglass {
 namespace {

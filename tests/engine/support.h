@@ -2,7 +2,6 @@
 #pragma once
 
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 #include <filesystem>
 #include <functional>
@@ -12,30 +11,11 @@
 #include "engine/error.h"
 #include "engine/file.h"
 #include "engine/random.h"
+#include "tests/temporary_folder.h"
 
 namespace sandglass::testing {
 
-/// A new empty folder, removed with all its content at the end.
-class TemporaryFolder {
- public:
-  TemporaryFolder() {
-    std::string pattern = (std::filesystem::temp_directory_path() / "sandglass-XXXXXX").string();
-    check(mkdtemp(pattern.data()) != nullptr, "{}: cannot be made", pattern);
-    path_ = pattern;
-  }
-  ~TemporaryFolder() {
-    std::error_code ignored;
-    std::filesystem::remove_all(path_, ignored);
-  }
-  TemporaryFolder(const TemporaryFolder&) = delete;
-  TemporaryFolder& operator=(const TemporaryFolder&) = delete;
-
-  std::filesystem::path operator/(std::string_view name) const { return path_ / name; }
-  const std::filesystem::path& path() const { return path_; }
-
- private:
-  std::filesystem::path path_;
-};
+using sandglass::TemporaryFolder;
 
 /// Expects that `act` throws Error with a one-line message that contains every one of `parts`.
 template <typename... Parts>

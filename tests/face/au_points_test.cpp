@@ -7,7 +7,8 @@
 #include <set>
 
 #include "engine/error.h"
-#include "tests/face/temporary_folder.h"
+#include "tests/face/one_line_error.h"
+#include "tests/temporary_folder.h"
 
 namespace sandglass {
 namespace {
@@ -18,7 +19,7 @@ using testing::StartsWith;
 using Places = std::vector<std::vector<int>>;
 
 std::string table_error(const std::string& text) {
-  return error_of([&] { parse_au_table(text, "mine.txt"); });
+  return one_line_error_of([&] { parse_au_table(text, "mine.txt"); });
 }
 
 TEST(AuTable, BuiltInTableIsTheFile) {
@@ -64,8 +65,9 @@ TEST(AuTable, ErrorsNameFileAndLine) {
   EXPECT_THAT(table_error("AU06: 1\nau6: 2"), StartsWith("mine.txt: line 2: AU06 is defined a second time"));
   EXPECT_THAT(table_error("# nothing"), HasSubstr("mine.txt: defines no AU"));
   EXPECT_THAT(table_error(""), HasSubstr("defines no AU"));
-  EXPECT_THAT(error_of([] { read_au_table("no_such_table.txt"); }), HasSubstr("no_such_table.txt: no such file"));
-  EXPECT_THAT(error_of([] { default_au_table().find("AU43"); }), HasSubstr("has no line for AU43"));
+  EXPECT_THAT(one_line_error_of([] { read_au_table("no_such_table.txt"); }),
+              HasSubstr("no_such_table.txt: no such file"));
+  EXPECT_THAT(one_line_error_of([] { default_au_table().find("AU43"); }), HasSubstr("has no line for AU43"));
 }
 
 TEST(AuName, IsNormalised) {
@@ -73,7 +75,8 @@ TEST(AuName, IsNormalised) {
     EXPECT_EQ(normalise_au_name(name), "AU06") << name;
   EXPECT_EQ(normalise_au_name("au45"), "AU45");
   for (const char* name : {"", "AU", "AU0", "AU006", "100", "AU6x", "x6", "A6", "-6", "+6", "6.0", "AU 6"}) {
-    EXPECT_THAT(error_of([&] { normalise_au_name(name); }), HasSubstr("is not the name of an Action Unit")) << name;
+    EXPECT_THAT(one_line_error_of([&] { normalise_au_name(name); }), HasSubstr("is not the name of an Action Unit"))
+        << name;
   }
 }
 

@@ -12,8 +12,9 @@
 #include "engine/random.h"
 #include "face/landmark_files.h"
 #include "face/registration.h"
+#include "tests/face/one_line_error.h"
 #include "tests/face/real_faces.h"
-#include "tests/face/temporary_folder.h"
+#include "tests/temporary_folder.h"
 
 namespace sandglass {
 namespace {
@@ -47,11 +48,11 @@ bool same(const std::vector<Face>& a, const std::vector<Face>& b) {
 
 TEST(FaceDetectorOptions, WrongOnesAreErrors) {
   if (!FaceDetector::available()) {
-    EXPECT_THAT(error_of([] { FaceDetector detector; }), HasSubstr("libdlib-dev"));
+    EXPECT_THAT(one_line_error_of([] { FaceDetector detector; }), HasSubstr("libdlib-dev"));
     return;
   }
   const auto option_error = [](const FaceDetectorOptions& options) {
-    return error_of([&] { FaceDetector detector(options); });
+    return one_line_error_of([&] { FaceDetector detector(options); });
   };
   EXPECT_THAT(option_error({.landmark_model = "no_such_model.dat"}), HasSubstr("no_such_model.dat: no such file"));
   EXPECT_THAT(option_error({.landmark_model = "LICENSE"}), HasSubstr("LICENSE: is not a landmark model"));
@@ -91,7 +92,7 @@ TEST_F(FaceDetectorTest, FindsOneFaceInEveryVideoFrame) {
     EXPECT_LT(face.landmarks[36].x, face.landmarks[45].x);  // eyes from left to right, above the nose, above the chin
     EXPECT_LT(face.landmarks[36].y, face.landmarks[33].y);
     EXPECT_LT(face.landmarks[33].y, face.landmarks[8].y);
-    EXPECT_EQ(error_of([&] { registration(face.landmarks); }), "");
+    EXPECT_EQ(one_line_error_of([&] { registration(face.landmarks); }), "");
     if (number > 1) steps.push_back(landmark_error(previous, face.landmarks));
     previous = face.landmarks;
   }

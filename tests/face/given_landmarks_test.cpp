@@ -3,7 +3,8 @@
 #include <gmock/gmock.h>
 
 #include "face/detector.h"
-#include "temporary_folder.h"
+#include "tests/face/one_line_error.h"
+#include "tests/temporary_folder.h"
 
 namespace sandglass {
 namespace {
@@ -29,7 +30,8 @@ TEST(GivenLandmarks, KnowAPictureByItsFile) {
   EXPECT_EQ(faces[0][5].x, 1);
   EXPECT_EQ(faces[1][5].y, 2.5f);
   EXPECT_TRUE(given.find(folder / "2.png").empty());
-  EXPECT_THAT(error_of([&] { given.find(folder / "3.png"); }), HasSubstr("3.png: has no landmarks in list.csv"));
+  EXPECT_THAT(one_line_error_of([&] { given.find(folder / "3.png"); }),
+              HasSubstr("3.png: has no landmarks in list.csv"));
 }
 
 std::string pts(float offset) {
@@ -47,8 +49,8 @@ TEST(GivenLandmarks, FolderOfPtsFiles) {
   ASSERT_EQ(faces.size(), 1u);
   EXPECT_EQ(faces[0][10].x, 10);  // 1-based in the file
   EXPECT_EQ(faces[0][10].y, 20);
-  EXPECT_THAT(error_of([&] { given.find("2.jpg"); }), HasSubstr("has 5 points"));
-  EXPECT_THAT(error_of([&] { given.find("3.jpg"); }), HasSubstr("3.pts does not exist"));
+  EXPECT_THAT(one_line_error_of([&] { given.find("2.jpg"); }), HasSubstr("has 5 points"));
+  EXPECT_THAT(one_line_error_of([&] { given.find("3.jpg"); }), HasSubstr("3.pts does not exist"));
 }
 
 std::string parts(int count) {
@@ -71,7 +73,7 @@ TEST(GivenLandmarks, Imglab) {
   ASSERT_EQ(given.find(folder / "1.jpg").size(), 2u);  // the box without parts is not a face
   EXPECT_EQ(given.find(folder / "1.jpg")[1][7].x, 17);
   EXPECT_TRUE(given.find(folder / "2.jpg").empty());
-  EXPECT_THAT(error_of([&] { GivenLandmarks::from_imglab(xml(box + parts(67) + end)); }),
+  EXPECT_THAT(one_line_error_of([&] { GivenLandmarks::from_imglab(xml(box + parts(67) + end)); }),
               HasSubstr("has 67 of the 68 landmarks"));
 }
 

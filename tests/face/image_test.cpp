@@ -9,7 +9,8 @@
 #include "engine/file.h"
 #include "engine/random.h"
 #include "face/jpeg.h"
-#include "tests/face/temporary_folder.h"
+#include "tests/face/one_line_error.h"
+#include "tests/temporary_folder.h"
 
 #define STB_IMAGE_WRITE_STATIC
 #define STB_IMAGE_WRITE_IMPLEMENTATION
@@ -55,7 +56,7 @@ class ImageTest : public testing::Test {
   }
   std::string read_error(const std::string& content) {
     const auto path = folder_.write("tested_picture", content);
-    return error_of([&] { read_image(path); });
+    return one_line_error_of([&] { read_image(path); });
   }
 };
 
@@ -112,8 +113,8 @@ TEST_F(ImageTest, BitmapsWithTheFirstRowOnTopAreRead) {
 }
 
 TEST_F(ImageTest, WrongFilesAreNamedInOneLine) {
-  EXPECT_THAT(error_of([&] { read_image(folder_ / "none.jpg"); }), HasSubstr("none.jpg: no such file"));
-  EXPECT_THAT(error_of([&] { read_image(folder_.path()); }), HasSubstr("is a folder"));
+  EXPECT_THAT(one_line_error_of([&] { read_image(folder_ / "none.jpg"); }), HasSubstr("none.jpg: no such file"));
+  EXPECT_THAT(one_line_error_of([&] { read_image(folder_.path()); }), HasSubstr("is a folder"));
   EXPECT_THAT(read_error(""), HasSubstr("tested_picture: is empty"));
   EXPECT_THAT(read_error("hello, I am a text"), HasSubstr("not a JPEG, PNG or BMP"));
   EXPECT_THAT(read_error("GIF89a"), HasSubstr("not a JPEG, PNG or BMP"));
@@ -286,7 +287,7 @@ TEST_F(ImageTest, BrokenExifCountsAsNone) {
 TEST_F(ImageTest, WrongWritesSayWhyAndLeaveNothing) {
   const Image image = test_picture(4, 4);
   const auto write_error = [&](const std::string& name, const Image& picture, int quality = 90) {
-    return error_of([&] { write_image(folder_ / name, picture, quality); });
+    return one_line_error_of([&] { write_image(folder_ / name, picture, quality); });
   };
   EXPECT_THAT(write_error("a.gif", image), HasSubstr("a.gif: pictures are written as .png"));
   EXPECT_THAT(write_error("a", image), HasSubstr("not ''"));

@@ -6,7 +6,8 @@
 #include "engine/error.h"
 #include "engine/random.h"
 #include "face/detector.h"
-#include "tests/face/temporary_folder.h"
+#include "tests/face/one_line_error.h"
+#include "tests/temporary_folder.h"
 
 namespace sandglass {
 namespace {
@@ -25,7 +26,7 @@ class LandmarkFilesTest : public testing::Test {
   }
   std::string pts_error(const std::string& text) {
     const auto path = folder_.write("a.pts", text);
-    return error_of([&] { read_pts(path); });
+    return one_line_error_of([&] { read_pts(path); });
   }
 };
 
@@ -45,7 +46,7 @@ TEST_F(LandmarkFilesTest, PtsBecomesZeroBased) {
 }
 
 TEST_F(LandmarkFilesTest, BrokenPtsIsAnErrorWithItsLine) {
-  EXPECT_THAT(error_of([&] { read_pts(folder_ / "none.pts"); }), HasSubstr("none.pts: no such file"));
+  EXPECT_THAT(one_line_error_of([&] { read_pts(folder_ / "none.pts"); }), HasSubstr("none.pts: no such file"));
   EXPECT_THAT(pts_error(""), HasSubstr("a.pts: ends after line 0, expected 'version: 1'"));
   EXPECT_THAT(pts_error("hello"), HasSubstr("a.pts: line 1: expected 'version: 1', found 'hello'"));
   EXPECT_THAT(pts_error(pts("\n", 5)), HasSubstr("line 2: has 5 points, expected the 68"));
@@ -95,11 +96,11 @@ TEST_F(LandmarkFilesTest, ImglabBoxesAndParts) {
 
 TEST_F(LandmarkFilesTest, BrokenImglabIsAnErrorThatNamesTheFile) {
   if (!FaceDetector::available()) {
-    EXPECT_THAT(error_of([&] { read_imglab("a.xml"); }), HasSubstr("a.xml: reading imglab files needs dlib"));
+    EXPECT_THAT(one_line_error_of([&] { read_imglab("a.xml"); }), HasSubstr("a.xml: reading imglab files needs dlib"));
     return;
   }
-  EXPECT_THAT(error_of([&] { read_imglab(folder_ / "none.xml"); }), HasSubstr("none.xml: no such file"));
-  EXPECT_THAT(error_of([&] { read_imglab(folder_.path()); }), HasSubstr("is a folder"));
+  EXPECT_THAT(one_line_error_of([&] { read_imglab(folder_ / "none.xml"); }), HasSubstr("none.xml: no such file"));
+  EXPECT_THAT(one_line_error_of([&] { read_imglab(folder_.path()); }), HasSubstr("is a folder"));
   const std::string good =
       "<dataset><images><image file='a.jpg'><box top='1' left='2' width='3' height='4'>"
       "<part name='1' x='2' y='3'/></box></image></images></dataset>";
@@ -107,7 +108,7 @@ TEST_F(LandmarkFilesTest, BrokenImglabIsAnErrorThatNamesTheFile) {
   for (const char* text :
        {"", "text", "<dataset>", "<other></other>", "<dataset><images><image/></images></dataset>"}) {
     const auto path = folder_.write("a.xml", text);
-    EXPECT_THAT(error_of([&] { read_imglab(path); }), HasSubstr("a.xml: is not an imglab XML file")) << text;
+    EXPECT_THAT(one_line_error_of([&] { read_imglab(path); }), HasSubstr("a.xml: is not an imglab XML file")) << text;
   }
   Random random(9);
   for (int trial = 0; trial < 500; ++trial) {
@@ -115,7 +116,7 @@ TEST_F(LandmarkFilesTest, BrokenImglabIsAnErrorThatNamesTheFile) {
     for (int i = 0; i < 2; ++i)
       damaged[random.below(static_cast<uint32_t>(damaged.size()))] = static_cast<char>(random.below(256));
     const auto path = folder_.write("a.xml", damaged.substr(0, damaged.size() - random.below(3)));
-    error_of([&] { read_imglab(path); });
+    one_line_error_of([&] { read_imglab(path); });
   }
 }
 

@@ -5,7 +5,8 @@
 
 #include "engine/error.h"
 #include "engine/random.h"
-#include "tests/face/temporary_folder.h"
+#include "tests/face/one_line_error.h"
+#include "tests/temporary_folder.h"
 
 namespace sandglass {
 namespace {
@@ -60,7 +61,7 @@ class LandmarkModelTest : public testing::Test {
   TemporaryFolder folder_;
   std::string load_error(const std::string& content) {
     const auto path = folder_.write("model.dat", content);
-    return error_of([&] { LandmarkModel model(path); });
+    return one_line_error_of([&] { LandmarkModel model(path); });
   }
 };
 
@@ -92,8 +93,9 @@ TEST_F(LandmarkModelTest, BoxesBeyondThePictureAreAllowed) {
 }
 
 TEST_F(LandmarkModelTest, WrongFilesAreErrors) {
-  EXPECT_THAT(error_of([&] { LandmarkModel model(folder_ / "none.dat"); }), HasSubstr("none.dat: no such file"));
-  EXPECT_THAT(error_of([&] { LandmarkModel model(folder_.path()); }), HasSubstr("is a folder"));
+  EXPECT_THAT(one_line_error_of([&] { LandmarkModel model(folder_ / "none.dat"); }),
+              HasSubstr("none.dat: no such file"));
+  EXPECT_THAT(one_line_error_of([&] { LandmarkModel model(folder_.path()); }), HasSubstr("is a folder"));
   EXPECT_THAT(load_error(""), HasSubstr("model.dat: ends in the middle"));
   EXPECT_THAT(load_error("this is a text, no model"), HasSubstr("is not a landmark model of dlib"));
   EXPECT_THAT(load_error(small_model(5)), HasSubstr("with 68 points"));

@@ -8,7 +8,8 @@
 
 #include "engine/error.h"
 #include "engine/random.h"
-#include "tests/face/temporary_folder.h"
+#include "tests/face/one_line_error.h"
+#include "tests/temporary_folder.h"
 
 namespace sandglass {
 namespace {
@@ -64,20 +65,20 @@ TEST(Registration, OtherSizesCoverTheSameArea) {
       EXPECT_NEAR(moved.y, edge < 0 ? -0.5 : size - 0.5, 1e-3);
     }
   }
-  EXPECT_THAT(error_of([&] { registration(landmarks, 0); }), HasSubstr("at least 1 x 1"));
+  EXPECT_THAT(one_line_error_of([&] { registration(landmarks, 0); }), HasSubstr("at least 1 x 1"));
 }
 
 TEST(Registration, FacesThatCannotBeRegisteredAreErrors) {
   Landmarks landmarks{};  // all at (0, 0)
-  EXPECT_THAT(error_of([&] { registration(landmarks); }), HasSubstr("landmarks 8, 36 and 45"));
+  EXPECT_THAT(one_line_error_of([&] { registration(landmarks); }), HasSubstr("landmarks 8, 36 and 45"));
   landmarks[8] = {10.1f, 20.2f}, landmarks[36] = {20.2f, 40.4f}, landmarks[45] = {30.3f, 60.6f};  // one line
-  EXPECT_THAT(error_of([&] { registration(landmarks); }), HasSubstr("lie on a line"));
+  EXPECT_THAT(one_line_error_of([&] { registration(landmarks); }), HasSubstr("lie on a line"));
   landmarks[45] = {30.3f, 10};
-  EXPECT_EQ(error_of([&] { registration(landmarks); }), "");
+  EXPECT_EQ(one_line_error_of([&] { registration(landmarks); }), "");
   landmarks[45].x = std::numeric_limits<float>::quiet_NaN();
-  EXPECT_THAT(error_of([&] { registration(landmarks); }), HasSubstr("not finite"));
+  EXPECT_THAT(one_line_error_of([&] { registration(landmarks); }), HasSubstr("not finite"));
   landmarks[45].x = std::numeric_limits<float>::infinity();
-  EXPECT_THAT(error_of([&] { registration(landmarks); }), HasSubstr("not finite"));
+  EXPECT_THAT(one_line_error_of([&] { registration(landmarks); }), HasSubstr("not finite"));
 }
 
 TEST(AffineMap, InverseUndoesAndComposeChains) {
@@ -94,7 +95,7 @@ TEST(AffineMap, InverseUndoesAndComposeChains) {
       for (int column = 0; column < 3; ++column) EXPECT_NEAR(identity.m[row][column], row == column, 1e-9);
     }
   }
-  EXPECT_THAT(error_of([] { Affine{{{{1, 2, 0}, {2, 4, 0}}}}.inverse(); }), HasSubstr("no inverse"));
+  EXPECT_THAT(one_line_error_of([] { Affine{{{{1, 2, 0}, {2, 4, 0}}}}.inverse(); }), HasSubstr("no inverse"));
 }
 
 /// The definition: every output pixel asks all four neighbours of its place, in double.
@@ -157,8 +158,11 @@ TEST(WarpImage, OutsideIsBlackHoweverFar) {
     for (const uint8_t value : warp_image(white, Affine{{{{1, 0, far}, {0, 1, 0}}}}, 4, 4).rgb) EXPECT_EQ(value, 0);
   }
   for (const uint8_t value : warp_image(Image(), Affine{}, 4, 4).rgb) EXPECT_EQ(value, 0);
-  EXPECT_THAT(error_of([&] { warp_image(white, Affine{{{{0, 0, 0}, {0, 0, 0}}}}, 4, 4); }), HasSubstr("no inverse"));
-  EXPECT_THAT(error_of([&] { warp_image(white, Affine{}, 0, 4); }), HasSubstr("at least 1 x 1"));
+  EXPECT_THAT(one_line_error_of([&] {
+                warp_image(white, Affine{{{{0, 0, 0}, {0, 0, 0}}}}, 4, 4);
+              }),
+              HasSubstr("no inverse"));
+  EXPECT_THAT(one_line_error_of([&] { warp_image(white, Affine{}, 0, 4); }), HasSubstr("at least 1 x 1"));
 }
 
 }  // namespace

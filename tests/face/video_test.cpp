@@ -6,8 +6,9 @@
 
 #include "engine/error.h"
 #include "engine/random.h"
-#include "tests/face/temporary_folder.h"
+#include "tests/face/one_line_error.h"
 #include "tests/face/video_file.h"
+#include "tests/temporary_folder.h"
 
 namespace sandglass {
 namespace {
@@ -88,12 +89,13 @@ TEST(Video, ColoursAreThoseOfThePicture) {
 
 TEST(Video, SaysWhatIsWrong) {
   const TemporaryFolder folder;
-  EXPECT_THAT(error_of([&] { Video(folder / "none.avi"); }), HasSubstr("none.avi: no such file"));
-  EXPECT_THAT(error_of([&] { Video(folder.write("text.avi", "not a video")); }), HasSubstr("text.avi: is not a video"));
+  EXPECT_THAT(one_line_error_of([&] { Video(folder / "none.avi"); }), HasSubstr("none.avi: no such file"));
+  EXPECT_THAT(one_line_error_of([&] { Video(folder.write("text.avi", "not a video")); }),
+              HasSubstr("text.avi: is not a video"));
   write_video(folder / "v.avi", numbered_images(5));
   Video video(folder / "v.avi");
-  EXPECT_THAT(error_of([&] { video.read(5); }), HasSubstr("v.avi: has no frame 6; it has 5"));
-  EXPECT_THAT(error_of([&] { video.read(-1); }), HasSubstr("no frame 0"));
+  EXPECT_THAT(one_line_error_of([&] { video.read(5); }), HasSubstr("v.avi: has no frame 6; it has 5"));
+  EXPECT_THAT(one_line_error_of([&] { video.read(-1); }), HasSubstr("no frame 0"));
   EXPECT_EQ(number_of(video.read(4)), 4);  // usable again
 
   // A truncated file has the frames that are left.
@@ -104,7 +106,7 @@ TEST(Video, SaysWhatIsWrong) {
   EXPECT_GT(left, 5);
   EXPECT_LT(left, 40);
   EXPECT_EQ(number_of(cut.read(left / 2)), left / 2);
-  EXPECT_THAT(error_of([&] { cut.read(39); }), HasSubstr("has no frame 40"));
+  EXPECT_THAT(one_line_error_of([&] { cut.read(39); }), HasSubstr("has no frame 40"));
 }
 
 }  // namespace

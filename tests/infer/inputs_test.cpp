@@ -5,7 +5,7 @@
 
 #include <algorithm>
 
-#include "tests/infer/temporary_folder.h"
+#include "tests/temporary_folder.h"
 
 namespace sandglass {
 namespace {

@@ -4,7 +4,7 @@
 
 #include <cmath>
 
-#include "tests/infer/temporary_folder.h"
+#include "tests/temporary_folder.h"
 
 namespace sandglass {
 namespace {

@@ -9,7 +9,7 @@
 
 #include "engine/random.h"
 #include "face/stage.h"
-#include "tests/infer/temporary_folder.h"
+#include "tests/temporary_folder.h"
 
 namespace sandglass {
 namespace {

@@ -6,7 +6,7 @@
 
 #include "engine/file.h"
 #include "engine/safetensors.h"
-#include "tests/infer/temporary_folder.h"
+#include "tests/temporary_folder.h"
 
 namespace sandglass {
 namespace {

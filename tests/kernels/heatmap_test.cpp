@@ -44,17 +44,7 @@ Values render(Device& device, const HeatmapSpec& heatmap, const TensorDesc& desc
 }
 
 Values expected_targets(const HeatmapSpec& heatmap, const Shape& shape, const Labels& labels) {
-  const std::vector<float> points(labels.points.begin(), labels.points.end());
-  Values target;
-  for (int n = 0; n < shape.n; ++n)
-    for (int v = 0; v < shape.h; ++v)
-      for (int u = 0; u < shape.w; ++u)
-        for (int k = 0; k < shape.c; ++k) {
-          const size_t map = static_cast<size_t>(n) * shape.c + k;
-          target.push_back(reference::heatmap_value(heatmap, labels.intensities[map],
-                                                    &points[map * heatmap.points_per_map * 2], u, v));
-        }
-  return target;
+  return reference::heatmap(heatmap, shape, labels.intensities, labels.points);
 }
 
 struct HeatmapCase {

@@ -140,19 +140,6 @@ TEST_P(LossTest, L2EqualsReference) {
   }
 }
 
-Values drawn(const HeatmapSpec& heatmap, const Shape& shape, const Values& intensities, const Values& points) {
-  const std::vector<float> float_points(points.begin(), points.end());
-  Values target;
-  for (int n = 0; n < shape.n; ++n)
-    for (int v = 0; v < shape.h; ++v)
-      for (int u = 0; u < shape.w; ++u)
-        for (int k = 0; k < shape.c; ++k) {
-          const size_t map = static_cast<size_t>(n) * shape.c + k;
-          target.push_back(reference::heatmap_value(heatmap, intensities[map], &float_points[map * 4], u, v));
-        }
-  return target;
-}
-
 TEST_P(LossTest, HeatmapLossEqualsReference) {
   const Shape& shape = test_case().shape;
   for (const SigmaRule rule : {SigmaRule::intensity, SigmaRule::fan, SigmaRule::fixed}) {
@@ -163,7 +150,7 @@ TEST_P(LossTest, HeatmapLossEqualsReference) {
     Values points = uniform(test_case().maps() * 4, -5, 70, 8);
     for (size_t i = 0; i < points.size(); i += 10) points[i] = kNan;
 
-    const Values target = drawn(heatmap, shape, intensities, points);
+    const Values target = reference::heatmap(heatmap, shape, intensities, points);
     const Result expected = expected_l2(shape, y, target, &intensities);
     for (const TensorDesc& desc : layouts(device(), shape)) {
       const Result got = run_heatmap(device(), heatmap, desc, y, intensities, points);
@@ -189,7 +176,7 @@ TEST_P(LossTest, FunctionsAndWeightsEqualReference) {
   intensities[0] = 2.5;
   const Values points = uniform(test_case().maps() * 4, 0, 64, 16);
   const Values weights = uniform(static_cast<size_t>(shape.c) * kIntensityLevels, 0, 3, 17);
-  const Values target = drawn({}, shape, intensities, points);
+  const Values target = reference::heatmap({}, shape, intensities, points);
   for (const Function& function : functions())
     for (const Values* some_weights : {static_cast<const Values*>(nullptr), &weights}) {
       const Result expected = expected_loss(function.spec, shape, y, target, &intensities, some_weights);

@@ -4,6 +4,7 @@
 
 #include "engine/error.h"
 #include "kernels/optimizer/optimizer.h"
+#include "tests/error_of.h"
 
 namespace sandglass {
 namespace {
@@ -11,15 +12,6 @@ namespace {
 using Names = std::vector<std::string>;
 const NetworkConfig kTiny{.width = 8, .depth = 1, .heatmaps = 2, .input_size = 32};
 const Names kAus = {"AU06", "AU12"};
-
-std::string error_of(const std::function<void()>& action) {
-  try {
-    action();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "";
-}
 
 std::vector<float> values(const Weights& weights, const std::string& name) {
   const ParameterTable table(weights.config);

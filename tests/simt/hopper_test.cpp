@@ -11,6 +11,7 @@
 #include "engine/random.h"
 #include "kernels/cuda/tensor_map.h"
 #include "kernels/cuda/wgmma.h"
+#include "tests/error_of.h"
 #include "tests/simt/support.h"
 
 namespace sandglass::test {
@@ -41,15 +42,6 @@ std::vector<uint16_t> integers(size_t count, uint64_t seed) {
 // Element (row, column) of a copy with 128-byte swizzle.
 uint16_t swizzled(const std::vector<uint16_t>& copy, int row, int column) {
   return copy[row * 64 + (column / 8 ^ row % 8) * 8 + column % 8];
-}
-
-std::string error_of(const std::function<void()>& action) {
-  try {
-    action();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "no error";
 }
 
 void expect_part(const std::string& text, const std::string& part) {

@@ -3,7 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "engine/file.h"
-#include "temporary_folder.h"
+#include "tests/temporary_folder.h"
 #include "train/experiment.h"
 
 namespace sandglass {

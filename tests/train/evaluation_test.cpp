@@ -8,7 +8,7 @@
 
 #include "engine/file.h"
 #include "face_pictures.h"
-#include "temporary_folder.h"
+#include "tests/temporary_folder.h"
 #include "train/evaluation_files.h"
 
 namespace sandglass {

@@ -9,7 +9,7 @@
 #include <map>
 
 #include "engine/file.h"
-#include "temporary_folder.h"
+#include "tests/temporary_folder.h"
 
 namespace sandglass {
 namespace {

@@ -7,7 +7,7 @@
 #include <sstream>
 
 #include "engine/file.h"
-#include "temporary_folder.h"
+#include "tests/temporary_folder.h"
 
 namespace sandglass {
 namespace {

@@ -9,7 +9,7 @@
 
 #include "engine/file.h"
 #include "face/detector.h"
-#include "temporary_folder.h"
+#include "tests/temporary_folder.h"
 #include "train/synth/dataset.h"
 #include "train/training.h"
 

@@ -10,7 +10,7 @@
 #include "engine/file.h"
 #include "face/stage.h"
 #include "face_pictures.h"
-#include "temporary_folder.h"
+#include "tests/temporary_folder.h"
 
 namespace sandglass {
 namespace {

@@ -5,7 +5,7 @@
 #include <cmath>
 #include <limits>
 
-#include "temporary_folder.h"
+#include "tests/temporary_folder.h"
 
 namespace sandglass {
 namespace {

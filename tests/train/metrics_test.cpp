@@ -1,12 +1,13 @@
 // Expected values come from metrics_expected.py beside this file.
 #include "train/metrics.h"
+#include "train/evaluation_files.h"
 
 #include <gtest/gtest.h>
 
 #include <cmath>
 #include <limits>
 
-#include "temporary_folder.h"
+#include "tests/temporary_folder.h"
 
 namespace sandglass {
 namespace {

@@ -7,7 +7,7 @@
 #include <set>
 
 #include "engine/file.h"
-#include "temporary_folder.h"
+#include "tests/temporary_folder.h"
 #include "train/report/html.h"
 #include "train/report/plot.h"
 

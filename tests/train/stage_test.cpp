@@ -6,7 +6,7 @@
 
 #include "engine/random.h"
 #include "kernels/warp/warp.h"
-#include "temporary_folder.h"
+#include "tests/temporary_folder.h"
 
 namespace sandglass {
 namespace {

@@ -18,7 +18,7 @@
 #include "engine/safetensors.h"
 #include "face_pictures.h"
 #include "model/weights.h"
-#include "temporary_folder.h"
+#include "tests/temporary_folder.h"
 #include "train/checkpoint.h"
 #include "train/evaluation_files.h"
 

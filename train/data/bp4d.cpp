@@ -90,8 +90,8 @@ void read_sequence(const Sequence& sequence, const path& pictures, DataLog& log,
     log.attempt(kBadFile, [&] { codes[i] = read_frame_codes(sequence.labels[i], kNotCodable, log); });
   }
   const std::vector<CodedFrame> frames = merge_codes(codes);
-  faces.sources.push_back(
-      *std::find_if(sequence.labels.begin(), sequence.labels.end(), [](const path& p) { return !p.empty(); }));
+  const size_t first_source = faces.sources.size();
+  faces.sources.insert(faces.sources.end(), sequence.labels.begin(), sequence.labels.end());
 
   const path folder = pictures / sequence.subject / sequence.task;
   std::map<int, path> files;
@@ -99,7 +99,7 @@ void read_sequence(const Sequence& sequence, const path& pictures, DataLog& log,
   for (const CodedFrame& frame : frames) {
     ManifestRow row;
     row.line = frame.line;
-    row.source = static_cast<int>(faces.sources.size()) - 1;
+    row.source = static_cast<int>(first_source + frame.file);
     const auto file = files.find(frame.frame);
     if (file == files.end()) {
       log.problem(kNoPicture, "{}: frame {} has no picture in {}", faces.place(row), frame.frame, folder.string());

@@ -31,6 +31,12 @@ std::optional<double> parse_number(std::string_view text) {
   return value;
 }
 
+std::optional<int> parse_count(std::string_view text) {
+  const std::optional<double> value = parse_number(text);
+  if (!value || *value < 0 || *value > 1e9 || *value != std::floor(*value)) return std::nullopt;
+  return static_cast<int>(*value);
+}
+
 CsvReader::CsvReader(std::string_view text, std::string source) : text_(text), source_(std::move(source)) {
   if (text_.starts_with("\xEF\xBB\xBF")) position_ = 3;
 }
@@ -40,9 +46,11 @@ bool CsvReader::next(CsvRecord& record) {
     record.fields.clear();
     unescaped_.clear();
     record.line = line_;
+    const auto end_of_line = [&] { return std::min(text_.find('\n', position_), text_.size()); };
+    size_t line_end = end_of_line();
     do {
-      // Not kept from field to field: a quoted field may go on over several lines.
-      record.fields.push_back(field(std::min(text_.find('\n', position_), text_.size())));
+      if (position_ > line_end) line_end = end_of_line();  // a quoted field went on over several lines
+      record.fields.push_back(field(line_end));
     } while (take(','));
     if (position_ < text_.size()) {
       check(take('\n'), "{}, row {}: text after a closing quote", source_, line_);

@@ -42,5 +42,7 @@ std::string_view trimmed(std::string_view text);
 
 /// The number that the whole text spells (decimal, no spaces, finite), or nothing.
 std::optional<double> parse_number(std::string_view text);
+/// The same if it is a whole number from 0 to 1e9, as frames have.
+std::optional<int> parse_count(std::string_view text);
 
 }  // namespace sandglass

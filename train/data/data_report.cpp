@@ -7,15 +7,11 @@
 namespace sandglass {
 namespace {
 
-// File names may be any bytes, JSON is UTF-8.
-std::string utf8(const std::string& text) { return is_utf8(text) ? text : in_quotes(text); }
-
-nlohmann::json kinds_json(const std::vector<DataLog::Kind>& kinds, bool with_messages) {
+nlohmann::json kinds_json(const std::vector<DataLog::Kind>& kinds) {
   nlohmann::json list = nlohmann::json::array();
   for (const DataLog::Kind& kind : kinds) {
     nlohmann::json entry = {{"kind", kind.name}, {"count", kind.count}};
-    for (const std::string& message : kind.first) entry["first"].push_back(utf8(message));
-    if (!with_messages) entry.erase("first");
+    for (const std::string& message : kind.first) entry["first"].push_back(utf8_text(message));
     list.push_back(std::move(entry));
   }
   return list;
@@ -59,15 +55,15 @@ nlohmann::json to_json(const DataReport& report) {
                          {"without_landmarks", counts.without_landmarks},
                          {"subjects", nlohmann::json::object()},
                          {"notes", nlohmann::json::array()},
-                         {"left_out", kinds_json(report.log.left_out(), false)},
-                         {"problems", kinds_json(report.log.problems(), true)}};
-  for (const auto& [subject, frames] : counts.subjects) json["subjects"][utf8(subject)] = frames;
+                         {"left_out", kinds_json(report.log.left_out())},
+                         {"problems", kinds_json(report.log.problems())}};
+  for (const auto& [subject, frames] : counts.subjects) json["subjects"][utf8_text(subject)] = frames;
   for (size_t i = 0; i < counts.intensities.size(); ++i) {
     nlohmann::json& au = json["intensities"][report.set.faces.aus[i]];
     for (size_t j = 0; j < 6; ++j) au[std::to_string(j)] = counts.intensities[i][j];
     au["not_coded"] = counts.intensities[i][6];
   }
-  for (const std::string& remark : report.log.remarks()) json["notes"].push_back(utf8(remark));
+  for (const std::string& remark : report.log.remarks()) json["notes"].push_back(utf8_text(remark));
   return json;
 }
 

@@ -4,11 +4,11 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
-#include <cmath>
 
 #include "engine/error.h"
 #include "face/registration.h"
 #include "face/video.h"
+#include "kernels/loss/loss.h"
 #include "train/data/columns.h"
 #include "train/data/landmark_folder.h"
 #include "train/data/pack.h"
@@ -72,7 +72,7 @@ DataCounts count(const Manifest& faces) {
     counts.without_landmarks += !row.landmarks;
     for (size_t i = 0; i < row.intensities.size(); ++i) {
       const float intensity = row.intensities[i];
-      ++counts.intensities[i][intensity < 0 ? 6 : static_cast<size_t>(std::lround(intensity))];
+      ++counts.intensities[i][intensity < 0 ? 6 : static_cast<size_t>(intensity_level(intensity))];
     }
   }
   return counts;
@@ -134,7 +134,7 @@ DataSet read_data_set(const DataConfig& data, const std::string& subjects, const
     log.problem(kNoLabels, "{}: has no labelled frames of subject '{}'", set.faces.path.string(), name);
   }
   if (!set.faces.pack) {
-    leave_out_missing_pictures(set.faces, log);
+    if (data.format == "manifest") leave_out_missing_pictures(set.faces, log);  // other readers list what is there
     add_landmarks(set.faces, data, found.pictures, found.landmarks, log);
   }
   leave_out_unregistrable(set.faces, log);
@@ -196,7 +196,7 @@ void check_pictures(Manifest& faces, DataLog& log) {
         packed.read(faces, row);
         faces.pack->release(row.frame);
       } else if (row.frame < 0) {
-        read_image_size(faces.image_path(row));
+        check_image_header(faces.image_path(row));
       }
     });
   });

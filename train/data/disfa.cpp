@@ -2,7 +2,6 @@
 #include <array>
 
 #include "engine/error.h"
-#include "engine/file.h"
 #include "face/au_points.h"
 #include "train/data/columns.h"
 #include "train/data/folders.h"
@@ -22,40 +21,39 @@ std::optional<path> folder_named(const path& root, const std::string& plain) {
   return find_folder(root, 2, [&](const path& folder) { return plain_name(folder.filename().string()) == plain; });
 }
 
-// The video of the left camera: LeftVideoSN001_comp.avi.
-path find_video(const path& root, const std::string& subject) {
-  path video;
+// The videos of the left camera, LeftVideoSN001_comp.avi, up to two folders below `root`.
+std::vector<path> find_videos(const path& root) {
+  std::vector<path> videos;
   find_folder(root, 2, [&](const path& folder) {
     for (const path& file : files_in(folder)) {
-      const std::string name = file.stem().string();
-      if (has_extension(file, video_extensions()) && name.starts_with("LeftVideo" + subject)) video = file;
+      if (has_extension(file, video_extensions()) && file.stem().string().starts_with("LeftVideo"))
+        videos.push_back(file);
     }
-    return !video.empty();
+    return false;  // go on
   });
-  return video;
+  return videos;
 }
 
 void read_subject(const std::string& subject, const path& labels, const path& video, DataLog& log, Manifest& faces) {
   const path folder = labels / subject;
   std::vector<std::vector<FrameCode>> codes;
+  const size_t first_source = faces.sources.size();
   for (const std::string& au : faces.aus) {
     const int number = std::stoi(au.substr(2));
     const path file = folder / fmt::format("{}_au{}.txt", subject, number);
     codes.emplace_back();
+    faces.sources.push_back(file);
     std::error_code error;
     if (!std::filesystem::exists(file, error)) {
       log.problem(kNoLabels, "{}: no such file; {} of subject {} is not coded", file.string(), au, subject);
       continue;
     }
     log.attempt(kBadFile, [&] { codes.back() = read_frame_codes(file, -1, log); });
-    if (codes.size() == 1 || faces.sources.empty() || faces.sources.back().parent_path() != folder) {
-      faces.sources.push_back(file);
-    }
   }
   for (CodedFrame& frame : merge_codes(codes)) {
     ManifestRow row;
     row.line = frame.line;
-    row.source = static_cast<int>(faces.sources.size()) - 1;
+    row.source = static_cast<int>(first_source + frame.file);
     if (frame.frame < 1) {
       log.problem(kBadRow, "{}: frame {}, but the frames of DISFA are numbered from 1", faces.place(row), frame.frame);
       continue;
@@ -87,19 +85,22 @@ DataFound read_disfa(const DataRequest& request, DataLog& log) {
   if (request.subjects.all()) {
     for (const path& folder : folders_in(*labels)) subjects.insert(folder.filename().string());
   }
-  const path videos = request.data.pictures.empty() ? root : path(request.data.pictures);
+  const path video_root = request.data.pictures.empty() ? root : path(request.data.pictures);
+  const std::vector<path> videos = find_videos(video_root);
   for (const std::string& subject : subjects) {
     std::error_code error;
     if (!std::filesystem::is_directory(*labels / subject, error)) {
       log.problem(kNoLabels, "{}: no such folder, so no labels of subject {}", (*labels / subject).string(), subject);
       continue;
     }
-    const path video = find_video(videos, subject);
-    if (video.empty()) {
-      log.problem("sequences without pictures", "{}: has no video LeftVideo{}_comp.avi", videos.string(), subject);
+    const auto video = std::find_if(videos.begin(), videos.end(), [&](const path& file) {
+      return file.stem().string().starts_with("LeftVideo" + subject);
+    });
+    if (video == videos.end()) {
+      log.problem("sequences without pictures", "{}: has no video LeftVideo{}_comp.avi", video_root.string(), subject);
       continue;
     }
-    read_subject(subject, *labels, video, log, found.faces);
+    read_subject(subject, *labels, *video, log, found.faces);
   }
   return found;
 }

@@ -1,7 +1,6 @@
 #include "train/data/frame_codes.h"
 
 #include <algorithm>
-#include <map>
 
 #include "engine/error.h"
 #include "engine/file.h"
@@ -17,11 +16,11 @@ FrameCode read_code(const CsvRecord& record, const std::string& source, int not_
   if (record.fields.size() != 2) {
     reject(kBadRow, "{}, row {}: {} fields, expected two: frame,code", source, record.line, record.fields.size());
   }
-  const auto frame = parse_number(record.fields[0]);
-  if (!frame || *frame < 0 || *frame > 1e9 || *frame != static_cast<int>(*frame)) {
+  const std::optional<int> frame = parse_count(record.fields[0]);
+  if (!frame) {
     reject(kBadRow, "{}, row {}: {} is not the number of a frame", source, record.line, quoted(0));
   }
-  FrameCode code{static_cast<int>(*frame), kNotCoded, record.line};
+  FrameCode code{*frame, kNotCoded, record.line};
   if (record.fields[1].empty()) return code;
   const auto value = parse_number(record.fields[1]);
   if (value && not_coded >= 0 && *value == not_coded) return code;
@@ -60,12 +59,16 @@ std::vector<CodedFrame> merge_codes(const std::vector<std::vector<FrameCode>>& c
   std::vector<size_t> at(codes.size());
   for (;;) {
     const FrameCode* next = nullptr;
+    size_t first = 0;
     for (size_t i = 0; i < codes.size(); ++i) {
-      if (at[i] < codes[i].size() && (!next || codes[i][at[i]].frame < next->frame)) next = &codes[i][at[i]];
+      if (at[i] == codes[i].size() || (next && codes[i][at[i]].frame >= next->frame)) continue;
+      next = &codes[i][at[i]];
+      first = i;
     }
     if (!next) return frames;
     CodedFrame& frame = frames.emplace_back();
     frame.frame = next->frame;
+    frame.file = first;
     frame.line = next->line;
     frame.intensities.assign(codes.size(), kNotCoded);
     for (size_t i = 0; i < codes.size(); ++i) {

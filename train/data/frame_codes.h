@@ -22,7 +22,8 @@ std::vector<FrameCode> read_frame_codes(const std::filesystem::path& path, int n
 /// The codes of several AUs, frame by frame.
 struct CodedFrame {
   int frame = 0;
-  int line = 0;                    ///< in the first AU's file that has the frame
+  size_t file = 0;                 ///< the first AU whose file has the frame
+  int line = 0;                    ///< of that file
   std::vector<float> intensities;  ///< of the AUs; kNotCoded where an AU's file does not have the frame
 };
 /// Puts codes[i], which are those of AU number i, side by side; by rising frame.

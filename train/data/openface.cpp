@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <fstream>
+#include <functional>
 
 #include "engine/error.h"
 #include "engine/file.h"
@@ -75,26 +76,23 @@ class OpenFaceReader {
   OpenFaceReader(const DataRequest& request, DataLog& log, Manifest& faces)
       : request_(request), log_(log), faces_(faces) {}
 
-  void read(const path& csv, const Frames& frames) {
+  // `find_frames` is called once it is known that the file is about a subject asked for.
+  void read(const path& csv, const std::function<Frames()>& find_frames) {
     const std::string text = read_file(csv), source = csv.string();
     CsvReader reader(text, source);
     CsvRecord record;
     check(reader.next(record), "{}: is empty, expected a CSV of OpenFace's form", source);
     const Columns header(record, source);
     const OpenFaceColumns columns(header, faces_.aus);
+    if (columns.subject < 0 && !request_.subjects.has(csv.stem().string())) return;
+    const Frames frames = find_frames();
     faces_.sources.push_back(csv);
-    int64_t untracked = 0;
     while (reader.next(record)) {
       log_.attempt([&] {
         header.check_count(record);
-        if (columns.success >= 0 && parse_number(field(record, columns.success)) == 0.0) {
-          ++untracked;
-        } else {
-          read_row(record, columns, frames, csv);
-        }
+        read_row(record, columns, frames, csv);
       });
     }
-    log_.leave_out(kTracking, untracked);
   }
 
  private:
@@ -108,12 +106,13 @@ class OpenFaceReader {
     row.source = static_cast<int>(faces_.sources.size()) - 1;
     row.subject = columns.subject >= 0 ? std::string(field(record, columns.subject)) : csv.stem().string();
     if (!request_.subjects.has(row.subject)) return;
-    const auto number = parse_number(field(record, columns.frame));
-    if (!number || *number < 0 || *number > 1e9 || *number != static_cast<int>(*number)) {
+    if (columns.success >= 0 && parse_number(field(record, columns.success)) == 0.0)
+      return log_.leave_out(kTracking, 1);
+    const std::optional<int> frame = parse_count(field(record, columns.frame));
+    if (!frame) {
       reject(kBadRow, "{}, column 'frame': {} is not the number of a frame", faces_.place(row),
              in_quotes(std::string(field(record, columns.frame))));
     }
-    const int frame = static_cast<int>(*number);
     for (size_t i = 0; i < faces_.aus.size(); ++i) {
       const int column = columns.intensities[i];
       row.intensities.push_back(
@@ -121,13 +120,13 @@ class OpenFaceReader {
     }
     if (columns.landmarks.present()) row.landmarks = columns.landmarks.read(record, csv.string());
     if (frames.video) {
-      if (frame < 1) reject(kBadRow, "{}: frame {}, but OpenFace numbers frames from 1", faces_.place(row), frame);
+      if (*frame < 1) reject(kBadRow, "{}: frame {}, but OpenFace numbers frames from 1", faces_.place(row), *frame);
       row.image = frames.place.string();
-      row.frame = frame - 1;
+      row.frame = *frame - 1;
     } else {
-      const auto picture = frames.pictures.find(frame);
+      const auto picture = frames.pictures.find(*frame);
       if (picture == frames.pictures.end()) {
-        reject(kNoPicture, "{}: frame {} has no picture in {}", faces_.place(row), frame, frames.place.string());
+        reject(kNoPicture, "{}: frame {} has no picture in {}", faces_.place(row), *frame, frames.place.string());
       }
       row.image = picture->second.string();
     }
@@ -193,7 +192,8 @@ DataFound read_openface(const DataRequest& request, DataLog& log) {
   const bool by_number = request.data.frames == "number";
   OpenFaceReader reader(request, log, found.faces);
   for (const path& file : files) {
-    const auto read = [&] { reader.read(file, find_frames(many ? frames_of(file, pictures) : pictures, by_number)); };
+    const auto frames = [&] { return find_frames(many ? frames_of(file, pictures) : pictures, by_number); };
+    const auto read = [&] { reader.read(file, frames); };
     many ? static_cast<void>(log.attempt(kBadFile, read)) : read();
   }
   return found;

@@ -279,7 +279,11 @@ void FacePack::read_index() {
       row.line = fixed.line;
       row.frame = static_cast<int>(i);
       row.source = static_cast<int>(fixed.source);
-      for (size_t k = 0; k < info_.aus.size(); ++k) row.intensities.push_back(cursor.take<float>());
+      for (size_t k = 0; k < info_.aus.size(); ++k) {
+        const auto intensity = cursor.take<float>();
+        check_whole(intensity == kNotCoded || (intensity >= 0 && intensity <= 5));
+        row.intensities.push_back(intensity);
+      }
       row.landmarks = cursor.take<Landmarks>();
     }
   } catch (const nlohmann::json::exception&) {

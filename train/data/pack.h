@@ -49,6 +49,7 @@ class PackWriter {
   void commit();
 
   int64_t count() const { return count_; }
+  int64_t subjects() const { return static_cast<int64_t>(subjects_.size()); }
   uint64_t bytes() const { return data_.size(); }
 
  private:

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <numeric>
-#include <set>
 
 #include "engine/error.h"
 #include "train/data/columns.h"
@@ -34,10 +33,9 @@ PackingResult pack_data(const TrainingConfig& config, const PackingOptions& opti
   leave_out_beyond_videos(faces, log);
   const PackInfo info{faces.aus, config.input_size, pack_margin(config.augment, config.input_size), options.quality};
   PackWriter writer(options.out, info);  // what cannot be written is said before the work
-  complete_landmarks(faces, config.workers, out, log);
+  complete_landmarks(faces, config.workers, out, log, options.interrupted);
 
   PictureSource source;
-  std::set<std::string> subjects;
   for (size_t begin = 0; begin < faces.rows.size(); begin += kPicturesAtOnce) {
     check(!options.interrupted || !options.interrupted->load(), "interrupted; {} is not written", options.out.string());
     std::vector<size_t> rows(std::min(kPicturesAtOnce, faces.rows.size() - begin));
@@ -54,15 +52,12 @@ PackingResult pack_data(const TrainingConfig& config, const PackingOptions& opti
       if (!errors[i].empty()) {
         log.problem(kBadPicture, "{}: {}", faces.place(row), errors[i]);
       } else if (!packed[i].image.rgb.empty()) {
-        const std::filesystem::path& file =
-            faces.sources.empty() ? faces.path : faces.sources[static_cast<size_t>(row.source)];
-        writer.add(packed[i].image, packed[i].landmarks, row, file.string());
-        subjects.insert(row.subject);
+        writer.add(packed[i].image, packed[i].landmarks, row, faces.source_of(row).string());
       }
     }
   }
   writer.commit();
-  return {writer.count(), static_cast<int64_t>(subjects.size()), writer.bytes()};
+  return {writer.count(), writer.subjects(), writer.bytes()};
 }
 
 }  // namespace sandglass

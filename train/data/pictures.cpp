@@ -48,14 +48,15 @@ std::shared_ptr<PictureSource::OpenVideo> PictureSource::open(const std::filesys
 
 std::vector<std::string> for_each_picture(const Manifest& manifest, const std::vector<size_t>& rows, int workers,
                                           bool stop_at_first, PictureSource& source,
-                                          const std::function<void(size_t, const Picture&)>& use) {
+                                          const std::function<void(size_t, const Picture&)>& use,
+                                          const std::atomic<bool>* interrupted) {
   std::vector<std::string> errors(rows.size());
   std::mutex mutex;
   size_t next = 0;
   const auto work = [&] {
     for (;;) {
       std::unique_lock lock(mutex);
-      if (next >= rows.size()) return;
+      if (next >= rows.size() || (interrupted && *interrupted)) return;
       const size_t i = next++;
       const ManifestRow& row = manifest.rows[rows[i]];
       try {

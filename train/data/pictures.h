@@ -1,6 +1,7 @@
 // The pixels of labelled faces, wherever they are: in picture files, videos or a pack.
 #pragma once
 
+#include <atomic>
 #include <functional>
 #include <memory>
 #include <mutex>
@@ -41,9 +42,11 @@ class PictureSource {
 
 /// Calls use(i, picture) for each i of `rows`, indices of manifest.rows, from `workers` threads at once. Frames of
 /// videos are decoded in the order of `rows`. Gives, for each of `rows`, what reading its picture or `use` threw;
-/// empty: nothing. `stop_at_first`: after the first such error no further picture is begun.
+/// empty: nothing. `stop_at_first`: after the first such error no further picture is begun; nor after `interrupted`, if
+/// given, has turned true.
 std::vector<std::string> for_each_picture(const Manifest& manifest, const std::vector<size_t>& rows, int workers,
                                           bool stop_at_first, PictureSource& source,
-                                          const std::function<void(size_t, const Picture&)>& use);
+                                          const std::function<void(size_t, const Picture&)>& use,
+                                          const std::atomic<bool>* interrupted = nullptr);
 
 }  // namespace sandglass

@@ -114,7 +114,7 @@ std::string mean_plot(std::span<const RunData> runs, const std::string& title, c
     for (const PlotPoint& point : points_of(run)) all.push_back(point);
   }
   const auto [low, high] = range_of(all, 0, 1);
-  Plot plot(title, std::move(x), figure_axis(figure.key, low, high));
+  Plot plot(title, std::move(x), figure_axis(figure, low, high));
   if (all.empty()) plot.nothing("nothing to show");
   for (size_t i = 0; i < runs.size(); ++i) {
     const std::vector<PlotPoint> points = points_of(runs[i]);

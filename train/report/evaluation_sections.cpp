@@ -97,7 +97,7 @@ std::string misalignment_plot(const RunData& run, const Figure& figure) {
   const auto [low, high] = range_of(all, 0, 1);
   Plot plot(figure.title + std::string(" with moved landmarks"),
             axis_with_ticks("landmarks moved by (pixels of the 256 × 256 face)", pixels),
-            figure_axis(figure.key, low, high));
+            figure_axis(figure, low, high));
   for (PlotSeries& line : lines) plot.line(std::move(line));
   return plot.html();
 }

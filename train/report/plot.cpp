@@ -52,7 +52,9 @@ double PlotAxis::position(double value) const {
 }
 
 PlotAxis linear_axis(std::string label, double low, double high) {
-  if (!(low < high)) high = low + 1;
+  constexpr double kMost = 1e300;  // beyond, ticks would be infinite and never end
+  low = std::clamp(low, -kMost, kMost), high = std::clamp(high, -kMost, kMost);
+  if (!(high - low > 1 / kMost)) high = low + 1;
   const double step = round_step(low, high, 6);
   PlotAxis axis{
       std::move(label), std::floor(low / step + 1e-9) * step, std::ceil(high / step - 1e-9) * step, {}, false};
@@ -61,6 +63,7 @@ PlotAxis linear_axis(std::string label, double low, double high) {
 }
 
 PlotAxis logarithmic_axis(std::string label, double low, double high) {
+  low = std::clamp(low, 1e-300, 1e300), high = std::clamp(high, 1e-300, 1e300);
   PlotAxis axis{
       std::move(label), std::pow(10, std::floor(std::log10(low))), std::pow(10, std::ceil(std::log10(high))), {}, true};
   if (!(axis.low < axis.high)) axis.high = 10 * axis.low;
@@ -170,11 +173,12 @@ std::string plot_key(const std::string& style) {
 
 std::vector<PlotPoint> smoothed(const std::vector<PlotPoint>& points) {
   const int count = static_cast<int>(points.size()), half = count / 80;
+  std::vector<double> sums{0};  // of the logarithms before each point
+  for (const PlotPoint& point : points) sums.push_back(sums.back() + std::log(point.y));
   std::vector<PlotPoint> out;
   for (int i = 0; i < count; ++i) {
     const int reach = std::min({half, i, count - 1 - i});
-    double sum = 0;
-    for (int j = i - reach; j <= i + reach; ++j) sum += std::log(points[static_cast<size_t>(j)].y);
+    const double sum = sums[static_cast<size_t>(i + reach + 1)] - sums[static_cast<size_t>(i - reach)];
     out.push_back({points[static_cast<size_t>(i)].x, std::exp(sum / (2 * reach + 1))});
   }
   return out;

@@ -60,6 +60,8 @@ void check_evaluation(const nlohmann::json& evaluation, const std::filesystem::p
       check(picture.at("labels").size() == aus && picture.at("predictions").size() == aus,
             "{}: a picture has other than {} labels and predictions", path.string(), aus);
     }
+    for (const nlohmann::json& level : evaluation.value("misalignment", nlohmann::json::array()))
+      level.at("pixels").get<double>();
     evaluation.at("mean").at("icc");
     evaluation.at("intervals").at("over").get<std::string>();
   } catch (const nlohmann::json::exception& error) {

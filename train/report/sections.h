@@ -3,6 +3,7 @@
 
 #include <string>
 
+#include "train/metrics.h"
 #include "train/report/plot.h"
 #include "train/report/run_data.h"
 
@@ -32,6 +33,6 @@ std::vector<PlotPoint> loss_points(const RunData& run);
 /// Lowest and highest y of points, `low` and `high` where there are none.
 std::pair<double, double> range_of(const std::vector<PlotPoint>& points, double low, double high);
 /// The axis of a figure in plots: ICC, Pearson and F1 up to 1, errors from 0.
-PlotAxis figure_axis(const char* key, double low, double high);
+PlotAxis figure_axis(const Figure& figure, double low, double high);
 
 }  // namespace sandglass

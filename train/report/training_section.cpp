@@ -54,7 +54,7 @@ std::string validation_plot(const RunData& run, const Figure& figure) {
   }
   const auto [low, high] = range_of(all, 0, 1);
   Plot plot(figure.title + std::string(" on the validation set"), linear_axis("epoch", 0, last_epoch),
-            figure_axis(figure.key, low, high));
+            figure_axis(figure, low, high));
   if (all.empty()) plot.nothing(run.validations.empty() ? "no validation" : "not defined");
   lines.push_back(mean);
   lines.back().name = "mean";
@@ -97,17 +97,12 @@ std::pair<double, double> range_of(const std::vector<PlotPoint>& points, double 
   return {low, high};
 }
 
-PlotAxis figure_axis(const char* key, double low, double high) {
-  for (const Figure& figure : kFigures) {
-    if (figure.key != std::string(key)) continue;
-    const bool error = figure.of_au == &AuMetrics::mse || figure.of_au == &AuMetrics::mae;
-    const char* unit = figure.of_au == &AuMetrics::mse   ? " (intensity squared)"
-                       : figure.of_au == &AuMetrics::mae ? " (intensity)"
-                                                         : "";
-    return linear_axis(figure.title + std::string(unit), error ? 0 : std::max(std::min(low, 0.0), -1.0),
-                       error ? high : 1);
-  }
-  return linear_axis(key, low, high);
+PlotAxis figure_axis(const Figure& figure, double low, double high) {
+  const bool squared = figure.of_au == &AuMetrics::mse, error = squared || figure.of_au == &AuMetrics::mae;
+  return linear_axis(figure.title + std::string(squared ? " (intensity squared)"
+                                                : error ? " (intensity)"
+                                                        : ""),
+                     error ? 0 : std::max(std::min(low, 0.0), -1.0), error ? high : 1);
 }
 
 std::string training_section(const RunData& run) {

@@ -10,22 +10,15 @@ namespace {
 using test::difference;
 using test::limits_for;
 
-constexpr int kChannels = 4, kPictures = 2;
-// Where a sign decides what passes, numbers are such that it is exact: multiples of 1/64, scales of 1/2.
-constexpr Numbers kExact{-1, 1, 1.0 / 64}, kExactScale{0.5, 1.5, 0.5}, kExactShift{-0.5, 0.5, 1.0 / 64};
-constexpr Numbers kScale{0.5, 1.5}, kShift{-0.5, 0.5}, kPositive{0.5, 2};
+constexpr Numbers kPositive{0.5, 2};
 constexpr int64_t kPixels = 64 * 64;  // of a map whose statistics are finalised; no time depends on it
-
-Sample sample_of(const Shape& shape) { return {some(shape.n, kPictures), some(shape.c, kChannels)}; }
-Sample every_picture(const Shape& shape) { return {all(shape.n), some(shape.c, kChannels)}; }
 
 struct Apply final : Problem<BatchNormApply> {
   static BatchNormApply parse(const Line& line, int batch, const Device& device) {
     return {device.activation(map_shape(line, batch)), line.has("relu")};
   }
   static std::vector<Peer<BatchNormApply>> peers(Device& device, const BatchNormApply& spec) {
-    if (device.kind() != DeviceKind::cpu || !has_onednn()) return {};
-    return {{"onednn", spec, [spec] { return onednn_operation(spec); }}};
+    return onednn_peer(device, spec);
   }
   Apply(Device& device, const BatchNormApply& spec, int sets)
       : Problem(device, sets),
@@ -123,7 +116,7 @@ struct SumsOfMap {
 struct Finalize final : Problem<BatchNormFinalize> {
   static BatchNormFinalize parse(const Line& line, int batch, const Device&) {
     BatchNormFinalize spec;
-    spec.channels = static_cast<int>(count(line));
+    spec.channels = count(line);
     spec.count = batch * kPixels;
     return spec;
   }
@@ -163,7 +156,7 @@ struct Finalize final : Problem<BatchNormFinalize> {
 
 struct BackwardFinalize final : Problem<BatchNormBackwardFinalize> {
   static BatchNormBackwardFinalize parse(const Line& line, int batch, const Device&) {
-    return {static_cast<int>(count(line)), batch * kPixels};
+    return {count(line), batch * kPixels};
   }
   BackwardFinalize(Device& device, const BatchNormBackwardFinalize& spec, int sets)
       : Problem(device, sets),

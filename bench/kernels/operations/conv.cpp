@@ -14,10 +14,8 @@ namespace {
 using test::difference;
 using test::Limits;
 
-constexpr int kChannels = 2, kPictures = 2;
-// Where a sign decides what passes, numbers are such that it is exact: multiples of 1/64, scales of 1/2.
-constexpr Numbers kExact{-1, 1, 1.0 / 64}, kExactScale{0.5, 1.5, 0.5}, kExactShift{-0.5, 0.5, 1.0 / 64};
-constexpr Numbers kWeights{-0.1, 0.1}, kScale{0.5, 1.5}, kShift{-0.5, 0.5};
+constexpr int kChannels = 2;  // of a sample: each takes all of the other side
+constexpr Numbers kWeights{-0.1, 0.1};
 
 // A product left out or counted twice is 3 % of a sum of a thousand; an element may be off by a few roundings of its
 // operands, which add up like a random walk.
@@ -40,9 +38,7 @@ TensorDesc output_desc(const Device& device, const ConvShape& s) {
 }
 TensorDesc weights_desc(const ConvShape& s, DataType type) { return nhwc({s.k, s.r, s.s, s.c}, type); }
 
-Sample sample_of(const Shape& shape) { return {some(shape.n, kPictures), some(shape.c, kChannels)}; }
-Sample every_picture(const Shape& shape) { return {all(shape.n), some(shape.c, kChannels)}; }
-Sample every_channel(const Shape& shape) { return {some(shape.n, kPictures), all(shape.c)}; }
+Sample every_channel(const Shape& shape) { return sample_of(shape, shape.c); }
 
 // Sums per channel of `a`, and of a * b.
 struct Sums {
@@ -60,9 +56,7 @@ Sums sums(const Values& a, const Values& b, size_t channels) {
 // What spec asks for that a library's bare convolution does not do is left out of it.
 template <typename Spec>
 std::vector<Peer<Spec>> conv_peers(Device& device, const Spec& spec, const Spec& bare) {
-  std::vector<Peer<Spec>> peers;
-  if (device.kind() == DeviceKind::cpu && has_onednn())
-    peers.push_back({"onednn", bare, [bare] { return onednn_operation(bare); }});
+  std::vector<Peer<Spec>> peers = onednn_peer(device, bare);
   if (device.kind() == DeviceKind::cuda) {
     add_device_library(peers, device, spec, ConvLibrary::cudnn);
     if (has_cudnn() && bare.text() == spec.text())
@@ -122,7 +116,7 @@ struct Forward final : Problem<ConvForward> {
   }
 
   std::string wrong(const ConvForward& spec) {
-    const Sample sample = sample_of(spec.y.shape);
+    const Sample sample = sample_of(spec.y.shape, kChannels);
     ConvShape s = spec.shape;
     s.n = static_cast<int>(sample.pictures.size());
     s.k = static_cast<int>(sample.channels.size());
@@ -136,7 +130,7 @@ struct Forward final : Problem<ConvForward> {
                             expected.data());
     const std::string y_wrong = difference(y.current(sample), expected, "y", limits(device().precision(), spec.y.type));
     if (!spec.statistics || !y_wrong.empty()) return y_wrong;
-    const Values stored = y.current(every_picture(spec.y.shape));
+    const Values stored = y.current(every_picture(spec.y.shape, kChannels));
     const Sums again = sums(stored, stored, sample.channels.size());
     return first_of({difference(picked(sum.current_doubles(), sample.channels), again.sum, "sum", kSumLimits),
                      difference(picked(sum_squares.current_doubles(), sample.channels), again.sum_product,
@@ -190,7 +184,7 @@ struct BackwardData final : Problem<ConvBackwardData> {
   }
 
   std::string wrong(const ConvBackwardData& spec) {
-    const Sample sample = sample_of(spec.dx.shape);
+    const Sample sample = sample_of(spec.dx.shape, kChannels);
     ConvShape s = spec.shape;
     s.n = static_cast<int>(sample.pictures.size());
     s.c = static_cast<int>(sample.channels.size());
@@ -208,7 +202,7 @@ struct BackwardData final : Problem<ConvBackwardData> {
     const std::string dx_wrong =
         difference(dx.current(sample), expected, "dx", limits(device().precision(), spec.dx.type));
     if (!spec.mask || !dx_wrong.empty()) return dx_wrong;
-    const Sample everywhere = every_picture(spec.dx.shape);
+    const Sample everywhere = every_picture(spec.dx.shape, kChannels);
     const Sums again = sums(dx.current(everywhere), z.initial(everywhere), sample.channels.size());
     return first_of(
         {difference(picked(sum.current_doubles(), sample.channels), again.sum, "sum", kSumLimits),
@@ -255,7 +249,7 @@ struct BackwardWeights final : Problem<ConvBackwardWeights> {
   }
 
   std::string wrong(const ConvBackwardWeights& spec) {
-    const Sample xs = every_picture(spec.x.shape), ys = every_picture(spec.dy.shape);
+    const Sample xs = every_picture(spec.x.shape, kChannels), ys = every_picture(spec.dy.shape, kChannels);
     ConvShape s = spec.shape;
     s.c = static_cast<int>(xs.channels.size());
     s.k = static_cast<int>(ys.channels.size());

@@ -11,7 +11,6 @@ using test::limits_for;
 
 Sample whole(const Shape& shape) { return {all(shape.n), all(shape.c)}; }
 int maps_of(const Shape& shape) { return shape.n * shape.c; }
-std::vector<float> floats(const Values& values) { return {values.begin(), values.end()}; }
 
 std::string wrong_result(const Array& loss, double expected_loss, const Array& dy, const Values& expected_dy) {
   return first_of({difference(loss.current({{0}, {0}}), {expected_loss}, "loss", {1e-10, 1e-5}),
@@ -66,21 +65,12 @@ struct Heatmap final : Problem<HeatmapLoss> {
   }
   std::string wrong(const HeatmapLoss& spec) {
     const Shape& s = spec.y.shape;
-    const std::vector<float> heights = floats(intensities.initial(whole(intensities.desc().shape))),
-                             places = floats(points.initial(whole(points.desc().shape)));
-    const Values ys = y.initial(whole(s));
-    Values target;
-    for (int n = 0; n < s.n; ++n)
-      for (int v = 0; v < s.h; ++v)
-        for (int u = 0; u < s.w; ++u)
-          for (int k = 0; k < s.c; ++k) {
-            const size_t map = static_cast<size_t>(n) * s.c + k;
-            target.push_back(reference::heatmap_value(spec.heatmap, heights[map],
-                                                      &places[map * spec.heatmap.points_per_map * 2], u, v));
-          }
+    const Values heights = intensities.initial(whole(intensities.desc().shape)), ys = y.initial(whole(s));
+    const Values target = reference::heatmap(spec.heatmap, s, heights, points.initial(whole(points.desc().shape)));
+    const std::vector<float> coded(heights.begin(), heights.end());
     Values expected(ys.size());
     const double expected_loss =
-        reference::pixel_loss(spec.loss, s, ys.data(), target.data(), heights.data(), nullptr, expected.data());
+        reference::pixel_loss(spec.loss, s, ys.data(), target.data(), coded.data(), nullptr, expected.data());
     return wrong_result(loss, expected_loss, dy, expected);
   }
   Array &y, &intensities, &points, &dy, &loss;

@@ -11,9 +11,6 @@ using test::difference;
 using test::inequality;
 using test::limits_for;
 
-constexpr int kChannels = 4, kPictures = 2;
-Sample sample_of(const Shape& shape) { return {some(shape.n, kPictures), some(shape.c, kChannels)}; }
-
 TensorDesc places(TensorDesc y) {
   y.type = DataType::uint8;
   return y;
@@ -37,8 +34,7 @@ struct Forward final : Problem<ForwardSpec> {
   }
   static const MaxPoolForward& contract(const ForwardSpec& spec) { return spec; }
   static std::vector<Peer<ForwardSpec>> peers(Device& device, const ForwardSpec& spec) {
-    if (device.kind() != DeviceKind::cpu || !has_onednn()) return {};
-    return {{"onednn", spec, [spec] { return onednn_operation(spec, spec.argmax); }}};
+    return onednn_peer(device, spec, spec.argmax);
   }
   Forward(Device& device, const ForwardSpec& spec, int sets)
       : Problem(device, sets), x(input(spec.x, {})), y(result(spec.y)), argmax(result(places(spec.y))) {}
@@ -66,10 +62,9 @@ struct Backward final : Problem<MaxPoolBackward> {
     return {device.activation(shape), device.activation(pooled(shape)), line.has("accumulate")};
   }
   static std::vector<Peer<MaxPoolBackward>> peers(Device& device, const MaxPoolBackward& spec) {
-    if (device.kind() != DeviceKind::cpu || !has_onednn()) return {};
     MaxPoolBackward plain = spec;
     plain.accumulate = false;
-    return {{"onednn", plain, [plain] { return onednn_operation(plain); }}};
+    return onednn_peer(device, plain);
   }
   Backward(Device& device, const MaxPoolBackward& spec, int sets)
       : Problem(device, sets),

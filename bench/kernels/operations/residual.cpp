@@ -10,18 +10,14 @@ namespace {
 using test::difference;
 using test::limits_for;
 
-constexpr int kChannels = 4, kPictures = 2;
-constexpr Numbers kScale{0.5, 1.5}, kShift{-0.5, 0.5};
-
 struct Forward final : Problem<ResidualForward> {
   static ResidualForward parse(const Line& line, int batch, const Device& device) {
     return {device.activation(map_shape(line, batch)), line.has("shortcut_transform")};
   }
   static std::vector<Peer<ResidualForward>> peers(Device& device, const ResidualForward& spec) {
-    if (device.kind() != DeviceKind::cpu || !has_onednn()) return {};
     ResidualForward plain = spec;
     plain.shortcut_transform = false;
-    return {{"onednn", plain, [plain] { return onednn_operation(plain); }}};
+    return onednn_peer(device, plain);
   }
   Forward(Device& device, const ResidualForward& spec, int sets)
       : Problem(device, sets),
@@ -46,7 +42,7 @@ struct Forward final : Problem<ResidualForward> {
     return a;
   }
   std::string wrong(const ResidualForward& spec) {
-    const Sample sample{some(spec.z.shape.n, kPictures), some(spec.z.shape.c, kChannels)};
+    const Sample sample = sample_of(spec.z.shape);
     const Sample per_channel{{0}, sample.channels};
     const Shape part = sample.of(spec.z.shape);
     const Values zs = z.initial(sample), shortcuts = shortcut.initial(sample), s1 = scale.initial(per_channel),
@@ -89,7 +85,7 @@ struct Backward final : Problem<ResidualBackward> {
     return a;
   }
   std::string wrong(const ResidualBackward& spec) {
-    const Sample sample{all(spec.z.shape.n), some(spec.z.shape.c, kChannels)};
+    const Sample sample = every_picture(spec.z.shape);
     const Shape part = sample.of(spec.z.shape);
     const Values dys = dy.initial(sample), ys = y.initial(sample), zs = z.initial(sample),
                  shortcuts = shortcut.initial(sample);

@@ -10,8 +10,6 @@ namespace {
 using test::difference;
 using test::limits_for;
 
-constexpr int kChannels = 4, kPictures = 2;
-Sample sample_of(const Shape& shape) { return {some(shape.n, kPictures), some(shape.c, kChannels)}; }
 Shape low_shape(const Shape& y) { return {y.n, y.h / 2, y.w / 2, y.c}; }
 
 struct AddForward final : Problem<UpsampleAddForward> {
@@ -20,8 +18,7 @@ struct AddForward final : Problem<UpsampleAddForward> {
     return {device.activation(low_shape(shape)), device.activation(shape)};
   }
   static std::vector<Peer<UpsampleAddForward>> peers(Device& device, const UpsampleAddForward& spec) {
-    if (device.kind() != DeviceKind::cpu || !has_onednn()) return {};
-    return {{"onednn", spec, [spec] { return onednn_operation(spec); }}};
+    return onednn_peer(device, spec);
   }
   AddForward(Device& device, const UpsampleAddForward& spec, int sets)
       : Problem(device, sets), low(input(spec.low, {})), y(input(spec.y, {})) {}
@@ -45,8 +42,7 @@ struct Backward final : Problem<UpsampleBackward> {
     return {device.activation(low_shape(shape)), device.activation(shape)};
   }
   static std::vector<Peer<UpsampleBackward>> peers(Device& device, const UpsampleBackward& spec) {
-    if (device.kind() != DeviceKind::cpu || !has_onednn()) return {};
-    return {{"onednn", spec, [spec] { return onednn_operation(spec); }}};
+    return onednn_peer(device, spec);
   }
   Backward(Device& device, const UpsampleBackward& spec, int sets)
       : Problem(device, sets), dy(input(spec.dy, {})), dlow(result(spec.dlow)) {}

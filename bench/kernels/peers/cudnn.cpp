@@ -2,32 +2,14 @@
 // heuristics and its fallback list propose for it, each prepared and timed.
 #include "bench/kernels/peers/cudnn.h"
 
-#include <cudnn.h>
-
 #include <array>
 #include <limits>
 #include <vector>
 
+#include "kernels/cuda/cudnn.h"
+
 namespace sandglass::bench {
 namespace {
-
-void check_cudnn(cudnnStatus_t status, const char* expression, const char* file, int line) {
-  if (status == CUDNN_STATUS_SUCCESS) return;
-  char details[512] = "";
-  cudnnGetLastErrorString(details, sizeof(details));
-  fail("cuDNN: {} failed: {} {} ({}:{})", expression, cudnnGetErrorString(status), details, file, line);
-}
-#define CUDNN_CHECK(...) check_cudnn((__VA_ARGS__), #__VA_ARGS__, __FILE__, __LINE__)
-
-cudnnHandle_t shared_handle() {
-  struct Owner {
-    Owner() { CUDNN_CHECK(cudnnCreate(&handle)); }
-    ~Owner() { cudnnDestroy(handle); }
-    cudnnHandle_t handle = nullptr;
-  };
-  static const Owner owner;
-  return owner.handle;
-}
 
 // A descriptor of the graph interface with an owner.
 class Descriptor {
@@ -139,7 +121,7 @@ Descriptor operation_graph(const Direction& direction, const ConvShape& s, const
       .set(direction.beta, CUDNN_TYPE_FLOAT, std::vector{0.0f})
       .finalize();
   Descriptor graph(CUDNN_BACKEND_OPERATIONGRAPH_DESCRIPTOR);
-  graph.set(CUDNN_ATTR_OPERATIONGRAPH_HANDLE, CUDNN_TYPE_HANDLE, std::vector{shared_handle()})
+  graph.set(CUDNN_ATTR_OPERATIONGRAPH_HANDLE, CUDNN_TYPE_HANDLE, std::vector{cudnn_handle()})
       .set(CUDNN_ATTR_OPERATIONGRAPH_OPS, operation)
       .finalize();
   return graph;
@@ -207,14 +189,14 @@ class Plan {
         .set(CUDNN_ATTR_VARIANT_PACK_DATA_POINTERS, CUDNN_TYPE_VOID_PTR, std::vector<const void*>{x, w, y})
         .set(CUDNN_ATTR_VARIANT_PACK_WORKSPACE, CUDNN_TYPE_VOID_PTR, std::vector<void*>{workspace_.data()})
         .finalize();
-    CUDNN_CHECK(cudnnSetStream(shared_handle(), static_cast<cudaStream_t>(stream.handle)));
-    CUDNN_CHECK(cudnnBackendExecute(shared_handle(), plan_.get(), pack.get()));
+    CUDNN_CHECK(cudnnSetStream(cudnn_handle(), static_cast<cudaStream_t>(stream.handle)));
+    CUDNN_CHECK(cudnnBackendExecute(cudnn_handle(), plan_.get(), pack.get()));
   }
 
  private:
   static Descriptor make(const Descriptor& configuration) {
     Descriptor plan(CUDNN_BACKEND_EXECUTION_PLAN_DESCRIPTOR);
-    plan.set(CUDNN_ATTR_EXECUTION_PLAN_HANDLE, CUDNN_TYPE_HANDLE, std::vector{shared_handle()})
+    plan.set(CUDNN_ATTR_EXECUTION_PLAN_HANDLE, CUDNN_TYPE_HANDLE, std::vector{cudnn_handle()})
         .set(CUDNN_ATTR_EXECUTION_PLAN_ENGINE_CONFIG, configuration)
         .finalize();
     return plan;

@@ -8,6 +8,7 @@
 #include <memory>
 #include <vector>
 
+#include "bench/kernels/contest.h"
 #include "kernels/batch_norm/batch_norm.h"
 #include "kernels/conv/conv.h"
 #include "kernels/max_pool/max_pool.h"
@@ -34,6 +35,13 @@ std::unique_ptr<MaxPoolBackward::Operation> onednn_operation(const MaxPoolBackwa
 /// Resampling with the skip branch, which lies where the result goes, added after.
 std::unique_ptr<UpsampleAddForward::Operation> onednn_operation(const UpsampleAddForward& spec);
 std::unique_ptr<UpsampleBackward::Operation> onednn_operation(const UpsampleBackward& spec);
+
+/// oneDNN as a peer, on the cpu device of builds that have it. `part`: what it computes of the operation.
+template <typename Spec, typename... More>
+std::vector<Peer<Spec>> onednn_peer(const Device& device, const Spec& part, More... more) {
+  if (device.kind() != DeviceKind::cpu || !has_onednn()) return {};
+  return {{"onednn", part, [part, more...] { return onednn_operation(part, more...); }}};
+}
 
 /// Floating-point operations a second of oneDNN's sgemm of 1024 x 1024 x 1024 on all OpenMP threads, in each of 21
 /// runs.

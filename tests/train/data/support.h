@@ -7,8 +7,8 @@
 #include <vector>
 
 #include "engine/file.h"
+#include "tests/temporary_folder.h"
 #include "tests/train/face_pictures.h"
-#include "tests/train/temporary_folder.h"
 #include "train/data/data_set.h"
 
 namespace sandglass {

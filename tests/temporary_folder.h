@@ -1,39 +1,45 @@
-// A folder for one test's files, removed at its end, and what several tests of inference need.
+// A folder for one test's files, removed with all its content at the end, and error_of, which tests of bad files need.
 #pragma once
 
 #include <gtest/gtest.h>
+#include <unistd.h>
 
-#include <cstdlib>
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
 #include <sstream>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "engine/error.h"
+#include "tests/error_of.h"
 
 namespace sandglass {
 
 class TemporaryFolder {
  public:
   TemporaryFolder() {
-    std::string name = (std::filesystem::temp_directory_path() / "sandglass_infer_XXXXXX").string();
+    std::string name = (std::filesystem::temp_directory_path() / "sandglass_test_XXXXXX").string();
     check(mkdtemp(name.data()) != nullptr, "{}: cannot be made", name);
     path_ = name;
   }
   ~TemporaryFolder() {
-    std::error_code error;
-    std::filesystem::remove_all(path_, error);
+    std::error_code ignored;
+    std::filesystem::remove_all(path_, ignored);
   }
   TemporaryFolder(const TemporaryFolder&) = delete;
   TemporaryFolder& operator=(const TemporaryFolder&) = delete;
 
   const std::filesystem::path& path() const { return path_; }
-  std::filesystem::path operator/(const std::string& name) const { return path_ / name; }
+  std::filesystem::path operator/(std::string_view name) const { return path_ / name; }
 
-  void write(const std::string& name, const std::string& content) const {
-    std::filesystem::create_directories((path_ / name).parent_path());
-    std::ofstream(path_ / name, std::ios::binary) << content;
+  /// Writes a file, with the folders on its way, and returns its path.
+  std::filesystem::path write(const std::string& name, const std::string& content) const {
+    const std::filesystem::path file = path_ / name;
+    std::filesystem::create_directories(file.parent_path());
+    std::ofstream(file, std::ios::binary) << content;
+    return file;
   }
   std::string read(const std::string& name) const {
     std::ostringstream content;
@@ -51,17 +57,5 @@ class TemporaryFolder {
  private:
   std::filesystem::path path_;
 };
-
-/// The message of the Error that `function` throws; a failure of the test if it throws none.
-template <typename Function>
-std::string error_of(Function function) {
-  try {
-    function();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  ADD_FAILURE() << "no Error was thrown";
-  return {};
-}
 
 }  // namespace sandglass

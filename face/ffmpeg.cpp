@@ -1,0 +1,59 @@
+#ifdef SANDGLASS_FFMPEG
+
+#include "face/ffmpeg.h"
+
+#include <dlfcn.h>
+
+#include "engine/error.h"
+
+namespace sandglass {
+namespace {
+
+// The version that this program was compiled with: its structs are used.
+class Library {
+ public:
+  explicit Library(const std::string& name) : name_(name), handle_(dlopen(name.c_str(), RTLD_NOW)) {
+    check(handle_,
+          "reading videos needs {}, which could not be loaded ({}); install FFmpeg's libraries, or extract the "
+          "frames as pictures",
+          name, dlerror());
+  }
+  template <typename Function>
+  void find(Function& function, const char* name) const {
+    function = reinterpret_cast<Function>(dlsym(handle_, name));
+    check(function, "{} has no function {}: it is not the version that this program was compiled with", name_, name);
+  }
+
+ private:
+  std::string name_;
+  void* handle_;  // never closed: FFmpeg stays
+};
+
+FFmpeg load() {
+  FFmpeg functions;
+  const Library avutil("libavutil.so." AV_STRINGIFY(LIBAVUTIL_VERSION_MAJOR)),
+      avcodec("libavcodec.so." AV_STRINGIFY(LIBAVCODEC_VERSION_MAJOR)),
+      avformat("libavformat.so." AV_STRINGIFY(LIBAVFORMAT_VERSION_MAJOR)),
+      swscale("libswscale.so." AV_STRINGIFY(LIBSWSCALE_VERSION_MAJOR));
+#define SANDGLASS_FIND(library, function) library.find(functions.function, #function);
+#define SANDGLASS_FIND_AVUTIL(function) SANDGLASS_FIND(avutil, function)
+#define SANDGLASS_FIND_AVCODEC(function) SANDGLASS_FIND(avcodec, function)
+#define SANDGLASS_FIND_AVFORMAT(function) SANDGLASS_FIND(avformat, function)
+#define SANDGLASS_FIND_SWSCALE(function) SANDGLASS_FIND(swscale, function)
+  SANDGLASS_AVUTIL(SANDGLASS_FIND_AVUTIL)
+  SANDGLASS_AVCODEC(SANDGLASS_FIND_AVCODEC)
+  SANDGLASS_AVFORMAT(SANDGLASS_FIND_AVFORMAT)
+  SANDGLASS_SWSCALE(SANDGLASS_FIND_SWSCALE)
+  return functions;
+}
+
+}  // namespace
+
+const FFmpeg& ffmpeg() {
+  static const FFmpeg functions = load();
+  return functions;
+}
+
+}  // namespace sandglass
+
+#endif

@@ -1,0 +1,43 @@
+// The functions of FFmpeg that face/video.cpp calls, loaded with the first video. With all that it needs FFmpeg is more
+// than a hundred shared libraries: linked, they would make every start of the program a tenth of a second longer.
+#pragma once
+
+extern "C" {
+#include <libavcodec/avcodec.h>
+#include <libavformat/avformat.h>
+#include <libavutil/display.h>
+#include <libswscale/swscale.h>
+}
+
+namespace sandglass {
+
+#define SANDGLASS_AVUTIL(F) \
+  F(av_display_rotation_get) F(av_frame_alloc) F(av_frame_free) F(av_log_set_level) F(av_strerror)
+#define SANDGLASS_AVCODEC(F)                                                                  \
+  F(av_packet_alloc)                                                                          \
+  F(av_packet_free)                                                                           \
+  F(av_packet_unref)                                                                          \
+  F(avcodec_alloc_context3) F(avcodec_flush_buffers) F(avcodec_free_context) F(avcodec_open2) \
+      F(avcodec_parameters_to_context) F(avcodec_receive_frame) F(avcodec_send_packet)
+#define SANDGLASS_AVFORMAT(F) \
+  F(av_find_best_stream)      \
+  F(av_read_frame)            \
+  F(av_seek_frame)            \
+  F(av_stream_get_side_data) F(avformat_close_input) F(avformat_find_stream_info) F(avformat_open_input)
+#define SANDGLASS_SWSCALE(F) \
+  F(sws_freeContext) F(sws_getCachedContext) F(sws_getCoefficients) F(sws_scale) F(sws_setColorspaceDetails)
+
+/// Each function under its own name.
+struct FFmpeg {
+#define SANDGLASS_MEMBER(function) decltype(&::function) function = nullptr;
+  SANDGLASS_AVUTIL(SANDGLASS_MEMBER)
+  SANDGLASS_AVCODEC(SANDGLASS_MEMBER)
+  SANDGLASS_AVFORMAT(SANDGLASS_MEMBER)
+  SANDGLASS_SWSCALE(SANDGLASS_MEMBER)
+#undef SANDGLASS_MEMBER
+};
+
+/// Loads the libraries at the first call. Throws Error naming one that is not there.
+const FFmpeg& ffmpeg();
+
+}  // namespace sandglass
