@@ -13,12 +13,13 @@ namespace sandglass {
 
 #define SANDGLASS_AVUTIL(F) \
   F(av_display_rotation_get) F(av_frame_alloc) F(av_frame_free) F(av_log_set_level) F(av_strerror)
-#define SANDGLASS_AVCODEC(F)                                                                  \
-  F(av_packet_alloc)                                                                          \
-  F(av_packet_free)                                                                           \
-  F(av_packet_unref)                                                                          \
-  F(avcodec_alloc_context3) F(avcodec_flush_buffers) F(avcodec_free_context) F(avcodec_open2) \
-      F(avcodec_parameters_to_context) F(avcodec_receive_frame) F(avcodec_send_packet)
+#define SANDGLASS_AVCODEC(F)                                                                         \
+  F(av_packet_alloc)                                                                                 \
+  F(av_packet_free)                                                                                  \
+  F(av_packet_unref)                                                                                 \
+  F(avcodec_alloc_context3)                                                                          \
+  F(avcodec_flush_buffers) F(avcodec_free_context) F(avcodec_open2) F(avcodec_parameters_to_context) \
+      F(avcodec_receive_frame) F(avcodec_send_packet)
 #define SANDGLASS_AVFORMAT(F) \
   F(av_find_best_stream)      \
   F(av_read_frame)            \
