@@ -11,22 +11,19 @@ extern "C" {
 
 namespace sandglass {
 
+// clang-format off
 #define SANDGLASS_AVUTIL(F) \
   F(av_display_rotation_get) F(av_frame_alloc) F(av_frame_free) F(av_log_set_level) F(av_strerror)
-#define SANDGLASS_AVCODEC(F)                                                                         \
-  F(av_packet_alloc)                                                                                 \
-  F(av_packet_free)                                                                                  \
-  F(av_packet_unref)                                                                                 \
-  F(avcodec_alloc_context3)                                                                          \
-  F(avcodec_flush_buffers) F(avcodec_free_context) F(avcodec_open2) F(avcodec_parameters_to_context) \
-      F(avcodec_receive_frame) F(avcodec_send_packet)
+#define SANDGLASS_AVCODEC(F) \
+  F(av_packet_alloc) F(av_packet_free) F(av_packet_unref) F(avcodec_alloc_context3) F(avcodec_flush_buffers) \
+  F(avcodec_free_context) F(avcodec_open2) F(avcodec_parameters_to_context) F(avcodec_receive_frame) \
+  F(avcodec_send_packet)
 #define SANDGLASS_AVFORMAT(F) \
-  F(av_find_best_stream)      \
-  F(av_read_frame)            \
-  F(av_seek_frame)            \
-  F(av_stream_get_side_data) F(avformat_close_input) F(avformat_find_stream_info) F(avformat_open_input)
+  F(av_find_best_stream) F(av_read_frame) F(av_seek_frame) F(av_stream_get_side_data) F(avformat_close_input) \
+  F(avformat_find_stream_info) F(avformat_open_input)
 #define SANDGLASS_SWSCALE(F) \
   F(sws_freeContext) F(sws_getCachedContext) F(sws_getCoefficients) F(sws_scale) F(sws_setColorspaceDetails)
+// clang-format on
 
 /// Each function under its own name.
 struct FFmpeg {
