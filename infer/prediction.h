@@ -2,6 +2,7 @@
 #pragma once
 
 #include <algorithm>
+#include <cstdint>
 #include <filesystem>
 #include <optional>
 #include <string>
@@ -28,6 +29,8 @@ struct AuPrediction {
 
 /// One face of a picture.
 struct FacePrediction {
+  /// The face's number: in a video the same for the same face in all frames, in a picture its place in `faces`.
+  int id = 0;
   float left = 0, top = 0, right = 0, bottom = 0;  ///< box in picture pixels; of given landmarks their bounds
   std::optional<float> confidence;                 ///< the detector's (face/detector.h); nothing without detection
   std::optional<Landmarks> landmarks;              ///< picture pixels; nothing if the picture was a registered face
@@ -36,9 +39,16 @@ struct FacePrediction {
   std::vector<float> heatmaps;                     ///< [K][H][W] if they were asked for
 };
 
-/// One input.
+/// Which frame of a video a picture is.
+struct FrameTime {
+  int64_t number = 0;  ///< counted from 0 over all frames of the video, also those that are not read
+  double seconds = 0;  ///< when it is shown, from the video's beginning
+};
+
+/// One picture: a file, or a frame of a video.
 struct PicturePrediction {
   std::filesystem::path path;         ///< as the user gave it, or found in a folder
+  std::optional<FrameTime> frame;     ///< of a video
   std::string error;                  ///< why it could not be read; then there are no faces
   int height = 0, width = 0;          ///< pixels
   std::vector<FacePrediction> faces;  ///< largest first, or as the landmarks were given; none is no error
