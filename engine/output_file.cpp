@@ -23,8 +23,14 @@ std::string temporary_name(const std::filesystem::path& path) {
 
 }  // namespace
 
-OutputFile::OutputFile(std::filesystem::path path) : path_(std::move(path)), temporary_(temporary_name(path_)) {
+OutputFile::OutputFile(std::filesystem::path path) : path_(std::move(path)) {
   check(!path_.empty(), "the name of a file to write is empty");
+  if (is_standard_output()) {
+    descriptor_ = dup(STDOUT_FILENO);
+    if (descriptor_ < 0) fail_with(errno);
+    return;
+  }
+  temporary_ = temporary_name(path_);
   std::error_code error;
   check(!std::filesystem::is_directory(path_, error),
         "{}: is a folder, expected the name of a file to write; it cannot be written", path_.string());
@@ -35,13 +41,13 @@ OutputFile::OutputFile(std::filesystem::path path) : path_(std::move(path)), tem
 OutputFile::~OutputFile() {
   if (descriptor_ < 0) return;
   close(descriptor_);
-  unlink(temporary_.c_str());
+  if (!is_standard_output()) unlink(temporary_.c_str());
 }
 
 void OutputFile::append(std::string_view bytes) {
   size_ += bytes.size();
   if (buffer_.size() + bytes.size() > kBuffer) flush();
-  if (bytes.size() > kBuffer) {
+  if (bytes.size() > kBuffer || is_standard_output()) {
     write_all(bytes);
   } else {
     buffer_ += bytes;
@@ -63,8 +69,10 @@ void OutputFile::append(OutputFile& other) {
 
 void OutputFile::commit() {
   flush();
-  if (fsync(descriptor_) != 0) fail_with(errno);
-  if (std::rename(temporary_.c_str(), path_.c_str()) != 0) fail_with(errno);
+  if (!is_standard_output()) {
+    if (fsync(descriptor_) != 0) fail_with(errno);
+    if (std::rename(temporary_.c_str(), path_.c_str()) != 0) fail_with(errno);
+  }
   close(descriptor_);
   descriptor_ = -1;
 }
@@ -84,6 +92,7 @@ void OutputFile::write_all(std::string_view bytes) {
 }
 
 void OutputFile::fail_with(int reason) const {
+  if (is_standard_output()) fail("standard output: cannot be written ({})", std::strerror(reason));
   fail("{}: cannot be written ({}); the previous content, if any, is untouched", path_.string(), std::strerror(reason));
 }
 

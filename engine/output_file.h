@@ -9,7 +9,8 @@
 namespace sandglass {
 
 /// A file under a temporary name in the folder of `path`. commit() gives it its name; until then `path` keeps whatever
-/// it held. Without commit() nothing remains. Errors name `path`.
+/// it held. Without commit() nothing remains. Errors name `path`. The path "-" is standard output: all that is appended
+/// goes there at once.
 class OutputFile {
  public:
   /// Throws Error if the folder is missing or cannot be written to.
@@ -30,6 +31,7 @@ class OutputFile {
   const std::filesystem::path& path() const { return path_; }
 
  private:
+  bool is_standard_output() const { return path_ == "-"; }
   void flush();
   void write_all(std::string_view bytes);
   [[noreturn]] void fail_with(int reason) const;

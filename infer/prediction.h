@@ -47,9 +47,11 @@ struct FrameTime {
 
 /// One picture: a file, or a frame of a video.
 struct PicturePrediction {
+  size_t input = 0;                   ///< its number in the list of inputs
   std::filesystem::path path;         ///< as the user gave it, or found in a folder
   std::optional<FrameTime> frame;     ///< of a video
   std::string error;                  ///< why it could not be read; then there are no faces
+  bool is_video_end = false;          ///< no picture: `error` says why the rest of a video, or all of it, is missing
   int height = 0, width = 0;          ///< pixels
   std::vector<FacePrediction> faces;  ///< largest first, or as the landmarks were given; none is no error
   Image image;                        ///< the picture itself if it was asked for
