@@ -2,7 +2,6 @@
 
 #include <omp.h>
 
-#include <cmath>
 #include <condition_variable>
 #include <deque>
 #include <mutex>
@@ -10,7 +9,8 @@
 
 #include "engine/error.h"
 #include "face/stage.h"
-#include "model/inference_network.h"
+#include "infer/face_network.h"
+#include "infer/find_faces.h"
 
 namespace sandglass {
 namespace {
@@ -85,43 +85,11 @@ class Preparation {
   bool stopping_ = false;
 };
 
-void check_finite(const Weights& weights) {
-  const ParameterTable table(weights.config);
-  for (const ParameterInfo& parameter : table.all()) {
-    const float* values =
-        (parameter.is_statistic() ? weights.statistics : weights.parameters).data() + parameter.offset;
-    for (size_t i = 0; i < parameter.elements; ++i) {
-      check(std::isfinite(values[i]), "the weights' tensor '{}' has values that are not finite numbers",
-            parameter.name);
-    }
-  }
-}
-
-void set_box(FacePrediction& face, const Landmarks& landmarks) {
-  const auto [left, right] =
-      std::minmax_element(landmarks.begin(), landmarks.end(), [](Point a, Point b) { return a.x < b.x; });
-  const auto [top, bottom] =
-      std::minmax_element(landmarks.begin(), landmarks.end(), [](Point a, Point b) { return a.y < b.y; });
-  face.left = left->x;
-  face.top = top->y;
-  face.right = right->x;
-  face.bottom = bottom->y;
-}
-
-// The map from a registered face of `side` pixels to the same face of `size` pixels.
-Affine scaling(int side, int size) {
-  const double scale = static_cast<double>(size) / side;
-  return {{{{scale, 0, 0.5 * scale - 0.5}, {0, scale, 0.5 * scale - 0.5}}}};
-}
-
 }  // namespace
 
 struct InferencePipeline::Implementation {
   Implementation(const Weights& weights, const InferenceOptions& options)
-      : options(options),
-        size(weights.config.input_size),
-        device(open_device(options.device)),
-        network(*device, weights, options.batch, static_cast<size_t>(options.batch) * staged_bytes_bound(size)) {
+      : options(options), network(weights, options.device, options.batch, options.keep_heatmaps) {
     if (options.registered || options.landmarks) return;
     FaceDetectorOptions detection = options.detector;
     detection.threads = 1;  // the threads are for different pictures
@@ -129,14 +97,12 @@ struct InferencePipeline::Implementation {
   }
 
   Prepared prepare(const Input& input) const;
-  void find_faces(const Image& image, PicturePrediction& prediction) const;
+  std::vector<FacePrediction> find_faces(const Image& image, const std::filesystem::path& path) const;
   void run_batch();
   void give(const Sink& sink);
 
   const InferenceOptions options;
-  const int size;
-  std::unique_ptr<Device> device;
-  InferenceNetwork network;
+  FaceNetwork network;
   std::unique_ptr<FaceDetector> detector;
 
   // Pictures whose predictions are not complete, or wait for such a one before them; and the faces of theirs that the
@@ -151,40 +117,20 @@ struct InferencePipeline::Implementation {
   };
   std::deque<Waiting> waiting;
   std::vector<BatchFace> batch_faces;
-  std::vector<uint8_t> batch_pixels;
-  std::vector<WarpPicture> batch_pictures;
 };
 
-void InferencePipeline::Implementation::find_faces(const Image& image, PicturePrediction& prediction) const {
+std::vector<FacePrediction> InferencePipeline::Implementation::find_faces(const Image& image,
+                                                                          const std::filesystem::path& path) const {
   if (options.registered) {
     check(image.width == image.height,
           "{}: is {} x {} pixels; a registered face is a square (leave out --registered to find faces in photographs)",
-          prediction.path.string(), image.width, image.height);
-    FacePrediction& face = prediction.faces.emplace_back();
-    face.right = face.bottom = static_cast<float>(image.width - 1);
-    face.to_registered = scaling(image.width, size);
-    return;
+          path.string(), image.width, image.height);
+    return {registered_face(image.width, network.size())};
   }
-  if (options.landmarks) {
-    for (const Landmarks& landmarks : options.landmarks->find(prediction.path)) {
-      FacePrediction& face = prediction.faces.emplace_back();
-      set_box(face, landmarks);
-      face.landmarks = landmarks;
-    }
-  } else {
-    for (const Face& found : detector->detect(image)) {
-      FacePrediction& face = prediction.faces.emplace_back();
-      face.left = found.left;
-      face.top = found.top;
-      face.right = found.right;
-      face.bottom = found.bottom;
-      face.confidence = found.confidence;
-      face.landmarks = found.landmarks;
-    }
-  }
-  if (options.max_faces > 0 && prediction.faces.size() > static_cast<size_t>(options.max_faces))
-    prediction.faces.resize(static_cast<size_t>(options.max_faces));
-  for (FacePrediction& face : prediction.faces) face.to_registered = registration(*face.landmarks, size);
+  std::vector<FacePrediction> faces =
+      options.landmarks ? given_faces(options.landmarks->find(path)) : detected_faces(*detector, image);
+  register_faces(faces, options.max_faces, network.size());
+  return faces;
 }
 
 Prepared InferencePipeline::Implementation::prepare(const Input& input) const {
@@ -197,9 +143,9 @@ Prepared InferencePipeline::Implementation::prepare(const Input& input) const {
     Image image = read_image(input.path);
     prediction.height = image.height;
     prediction.width = image.width;
-    find_faces(image, prediction);
+    prediction.faces = find_faces(image, input.path);
     for (const FacePrediction& face : prediction.faces)
-      prepared.faces.push_back(stage_face(image, face.to_registered.inverse(), size, prepared.pixels));
+      prepared.faces.push_back(stage_face(image, face.to_registered.inverse(), network.size(), prepared.pixels));
     if (options.keep_images) prediction.image = std::move(image);
   } catch (const std::exception& problem) {
     const bool memory = dynamic_cast<const std::bad_alloc*>(&problem) != nullptr;
@@ -214,37 +160,14 @@ Prepared InferencePipeline::Implementation::prepare(const Input& input) const {
 
 // Sends the faces that have gathered through the network.
 void InferencePipeline::Implementation::run_batch() {
-  if (batch_faces.empty()) return;
-  network.run(batch_pixels, batch_pictures);
-  const int maps = network.config().heatmaps;
-  const bool has_places = network.config().head == Head::heatmap;
-  const std::vector<float> heatmaps = options.keep_heatmaps ? network.heatmaps() : std::vector<float>();
-  const size_t face_elements = heatmaps.size() / static_cast<size_t>(options.batch);
-  for (size_t n = 0; n < batch_faces.size(); ++n) {
-    FacePrediction& face = *batch_faces[n].face;
-    const Affine to_picture = face.to_registered.inverse();
-    for (int k = 0; k < maps; ++k) {
-      const HeatmapPeak& peak = network.peak(static_cast<int>(n), k);
-      const Point registered = from_heatmap({peak.x, peak.y});
-      face.aus.push_back({peak.height, registered, to_picture.apply(registered), has_places});
-    }
-    if (options.keep_heatmaps) {
-      const float* first = heatmaps.data() + n * face_elements;
-      face.heatmaps.assign(first, first + face_elements);
-    }
-    --batch_faces[n].picture->missing;
-    const bool finite = std::all_of(face.aus.begin(), face.aus.end(), [](const AuPrediction& au) {
-      return std::isfinite(au.height) && std::isfinite(au.in_picture.x) && std::isfinite(au.in_picture.y);
-    });
-    if (!finite) {
-      PicturePrediction& prediction = batch_faces[n].picture->prediction;
-      prediction.error =
-          fmt::format("{}: the network's heatmaps are not finite; check the weights", prediction.path.string());
-    }
+  network.run();
+  for (const BatchFace& batch_face : batch_faces) {
+    --batch_face.picture->missing;
+    if (is_finite(*batch_face.face)) continue;
+    PicturePrediction& prediction = batch_face.picture->prediction;
+    prediction.error = fmt::format("{}: {}", prediction.path.string(), kNotFinite);
   }
   batch_faces.clear();
-  batch_pixels.clear();
-  batch_pictures.clear();
 }
 
 // Hands over the predictions that are complete, in order.
@@ -258,17 +181,15 @@ void InferencePipeline::Implementation::give(const Sink& sink) {
 }
 
 InferencePipeline::InferencePipeline(const Weights& weights, const InferenceOptions& options) {
-  check(options.batch >= 1, "the batch is {}, must be at least 1", options.batch);
   check(options.workers >= 0, "{} worker threads, expected 0 or more", options.workers);
   check(options.max_faces >= 0, "at most {} faces a picture, expected 0 or more", options.max_faces);
   check(!options.registered || !options.landmarks, "registered faces need no landmarks: give one of the two");
-  check_finite(weights);
   implementation_ = std::make_unique<Implementation>(weights, options);
 }
 
 InferencePipeline::~InferencePipeline() = default;
 
-const Device& InferencePipeline::device() const { return *implementation_->device; }
+const Device& InferencePipeline::device() const { return implementation_->network.device(); }
 
 void InferencePipeline::run(std::span<const Input> inputs, const Sink& sink) {
   Implementation& self = *implementation_;
@@ -276,8 +197,7 @@ void InferencePipeline::run(std::span<const Input> inputs, const Sink& sink) {
   const int workers = self.options.workers > 0 ? self.options.workers : std::clamp(omp_get_num_procs(), 1, 8);
   self.waiting.clear();
   self.batch_faces.clear();
-  self.batch_pixels.clear();
-  self.batch_pictures.clear();
+  self.network.clear();
 
   Preparation preparation(
       inputs, [&self](const Input& input) { return self.prepare(input); }, workers,
@@ -290,14 +210,10 @@ void InferencePipeline::run(std::span<const Input> inputs, const Sink& sink) {
     picture.prediction = std::move(prepared.prediction);
     picture.missing = prepared.faces.size();
     for (size_t i = 0; i < prepared.faces.size(); ++i) {
-      const StagedFace& staged = prepared.faces[i];
-      WarpPicture warp{static_cast<int64_t>(self.batch_pixels.size()), staged.height, staged.width};
-      std::copy(staged.matrix.begin(), staged.matrix.end(), warp.matrix);
-      const auto first = prepared.pixels.begin() + staged.first_byte;
-      self.batch_pixels.insert(self.batch_pixels.end(), first, first + int64_t{3} * staged.height * staged.width);
-      self.batch_pictures.push_back(warp);
-      self.batch_faces.push_back({&picture, &picture.prediction.faces[i]});
-      if (self.batch_faces.size() == batch) self.run_batch();
+      FacePrediction& face = picture.prediction.faces[i];
+      self.network.add(face, prepared.faces[i], prepared.pixels);
+      self.batch_faces.push_back({&picture, &face});
+      if (self.network.is_full()) self.run_batch();
     }
     if (self.waiting.size() >= most_waiting) self.run_batch();  // pictures without faces pile up behind one with
     self.give(sink);
