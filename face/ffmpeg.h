@@ -1,4 +1,4 @@
-// The functions of FFmpeg that face/video.cpp calls, loaded with the first video. With all that it needs FFmpeg is more
+// The functions of FFmpeg that this folder calls, loaded with the first video. With all that it needs FFmpeg is more
 // than a hundred shared libraries: linked, they would make every start of the program a tenth of a second longer.
 #pragma once
 
@@ -9,18 +9,22 @@ extern "C" {
 #include <libswscale/swscale.h>
 }
 
+#include <string>
+
 namespace sandglass {
 
 // clang-format off
 #define SANDGLASS_AVUTIL(F) \
-  F(av_display_rotation_get) F(av_frame_alloc) F(av_frame_free) F(av_log_set_level) F(av_strerror)
+  F(av_dict_free) F(av_dict_get) F(av_dict_set) F(av_display_rotation_get) F(av_frame_alloc) F(av_frame_free) \
+  F(av_free) F(av_log_set_level) F(av_malloc) F(av_strerror)
 #define SANDGLASS_AVCODEC(F) \
   F(av_packet_alloc) F(av_packet_free) F(av_packet_unref) F(avcodec_alloc_context3) F(avcodec_flush_buffers) \
-  F(avcodec_free_context) F(avcodec_open2) F(avcodec_parameters_to_context) F(avcodec_receive_frame) \
-  F(avcodec_send_packet)
+  F(avcodec_free_context) F(avcodec_get_name) F(avcodec_open2) F(avcodec_parameters_to_context) \
+  F(avcodec_receive_frame) F(avcodec_send_packet)
 #define SANDGLASS_AVFORMAT(F) \
-  F(av_find_best_stream) F(av_read_frame) F(av_seek_frame) F(av_stream_get_side_data) F(avformat_close_input) \
-  F(avformat_find_stream_info) F(avformat_open_input)
+  F(av_find_best_stream) F(av_find_input_format) F(av_read_frame) F(av_seek_frame) F(av_stream_get_side_data) \
+  F(avformat_alloc_context) F(avformat_close_input) F(avformat_find_stream_info) F(avformat_open_input) \
+  F(avio_alloc_context) F(avio_context_free)
 #define SANDGLASS_SWSCALE(F) \
   F(sws_freeContext) F(sws_getCachedContext) F(sws_getCoefficients) F(sws_scale) F(sws_setColorspaceDetails)
 // clang-format on
@@ -37,5 +41,9 @@ struct FFmpeg {
 
 /// Loads the libraries at the first call. Throws Error naming one that is not there.
 const FFmpeg& ffmpeg();
+
+/// Adds the formats of libavdevice, cameras among them, to those that av_find_input_format knows. Throws Error naming
+/// the `format` that is looked for if this library is not there.
+void load_ffmpeg_devices(const std::string& format);
 
 }  // namespace sandglass
