@@ -35,7 +35,7 @@ FaceReader::FaceReader(const Weights& weights, const FaceDetector* detector, con
 std::vector<FacePrediction> FaceReader::read(const Image& image) {
   check(detector_, "there is no face detector here; give landmarks or registered faces");
   const ThreadLimit limit(threads_);
-  std::vector<FacePrediction> faces = detected_faces(*detector_, image);
+  std::vector<FacePrediction> faces = detected_faces(detector_->detect(image));
   register_faces(faces, options_.max_faces, network_->size());
   add_aus(image, faces);
   return faces;

@@ -22,16 +22,16 @@ Affine scaling(int side, int size) {
 
 }  // namespace
 
-std::vector<FacePrediction> detected_faces(const FaceDetector& detector, const Image& image) {
+std::vector<FacePrediction> detected_faces(std::span<const Face> found) {
   std::vector<FacePrediction> faces;
-  for (const Face& found : detector.detect(image)) {
+  for (const Face& one : found) {
     FacePrediction& face = faces.emplace_back();
-    face.left = found.left;
-    face.top = found.top;
-    face.right = found.right;
-    face.bottom = found.bottom;
-    face.confidence = found.confidence;
-    face.landmarks = found.landmarks;
+    face.left = one.left;
+    face.top = one.top;
+    face.right = one.right;
+    face.bottom = one.bottom;
+    face.confidence = one.confidence;
+    face.landmarks = one.landmarks;
   }
   return faces;
 }
@@ -48,7 +48,11 @@ std::vector<FacePrediction> given_faces(std::span<const Landmarks> landmarks) {
 
 void register_faces(std::vector<FacePrediction>& faces, int max_faces, int size) {
   if (max_faces > 0 && faces.size() > static_cast<size_t>(max_faces)) faces.resize(static_cast<size_t>(max_faces));
-  for (FacePrediction& face : faces) face.to_registered = registration(*face.landmarks, size);
+  int id = 0;
+  for (FacePrediction& face : faces) {
+    face.id = id++;
+    face.to_registered = registration(*face.landmarks, size);
+  }
 }
 
 FacePrediction registered_face(int side, int size) {

@@ -10,14 +10,14 @@
 
 namespace sandglass {
 
-/// The faces that the detector finds, largest first; all but their registration.
-std::vector<FacePrediction> detected_faces(const FaceDetector& detector, const Image& image);
+/// The faces that a detector found; all but their registration.
+std::vector<FacePrediction> detected_faces(std::span<const Face> found);
 
 /// The faces that these landmarks (picture pixels) belong to, in their order; all but their registration.
 std::vector<FacePrediction> given_faces(std::span<const Landmarks> landmarks);
 
-/// Leaves the first `max_faces` (0: all) and sets how each is registered to `size` x `size` pixels. Throws Error as
-/// registration() does.
+/// Leaves the first `max_faces` (0: all), numbers them from 0, and sets how each is registered to `size` x `size`
+/// pixels. Throws Error as registration() does.
 void register_faces(std::vector<FacePrediction>& faces, int max_faces, int size);
 
 /// The face that a registered picture of `side` x `side` pixels is, for a network of `size` x `size` pixels.
