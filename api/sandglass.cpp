@@ -10,7 +10,7 @@
 #include "infer/face_reader.h"
 #include "model/weights.h"
 
-static_assert(sizeof(sandglass::Landmarks) == 2 * 68 * sizeof(float), "landmarks are copied as they are");
+static_assert(sizeof(sandglass::Landmarks) == 2 * 68 * sizeof(float), "sandglass_face points to them as floats");
 
 struct sandglass_picture_owner : sandglass_picture {
   sandglass::Image image;
@@ -154,9 +154,11 @@ std::vector<Landmarks> take_landmarks(const float* values, int faces) {
   check(faces >= 0 && (values || faces == 0), "landmarks of {} faces{}", faces, values ? "" : " that are NULL");
   std::vector<Landmarks> landmarks(static_cast<size_t>(faces));
   for (size_t face = 0; face < landmarks.size(); ++face) {
-    std::memcpy(landmarks[face].data(), values + 2 * 68 * face, sizeof(Landmarks));
-    for (const Point point : landmarks[face])
+    for (Point& point : landmarks[face]) {
+      point = {values[0], values[1]};
       check(std::isfinite(point.x) && std::isfinite(point.y), "face {}: a landmark is not a finite number", face);
+      values += 2;
+    }
   }
   return landmarks;
 }
@@ -184,14 +186,14 @@ const char* sandglass_version(void) { return SANDGLASS_VERSION; }
 
 const char* sandglass_last_error(void) { return last_error.c_str(); }
 
-sandglass_model* sandglass_open(const char* weights, const sandglass_options* options) {
+sandglass_model* sandglass_model_open(const char* weights, const sandglass_options* options) {
   return guarded<sandglass_model*>(nullptr, [&] {
     check(weights, "the path of the weights is NULL");
     return new sandglass_model{open_model(weights, known_options(options))};
   });
 }
 
-void sandglass_close(sandglass_model* model) { delete model; }
+void sandglass_model_close(sandglass_model* model) { delete model; }
 
 int sandglass_au_count(const sandglass_model* model) {
   return guarded(-1, [&] {
@@ -247,13 +249,12 @@ int sandglass_read(sandglass_context* context, const uint8_t* rgb, int height, i
 
 int sandglass_read_landmarks(sandglass_context* context, const uint8_t* rgb, int height, int width, size_t row_bytes,
                              const float* landmarks, int faces) {
-  return read_faces(context, rgb, height, width, row_bytes, [&](const Image& image) {
-    return context->reader.read(image, take_landmarks(landmarks, faces));
-  });
+  return read_faces(context, rgb, height, width, row_bytes,
+                    [&](const Image& image) { return context->reader.read(image, take_landmarks(landmarks, faces)); });
 }
 
-int sandglass_read_registered(sandglass_context* context, const uint8_t* rgb, int side, size_t row_bytes) {
-  return read_faces(context, rgb, side, side, row_bytes, [&](const Image& image) {
+int sandglass_read_registered(sandglass_context* context, const uint8_t* rgb, int height, int width, size_t row_bytes) {
+  return read_faces(context, rgb, height, width, row_bytes, [&](const Image& image) {
     std::vector<FacePrediction> faces;
     faces.push_back(context->reader.read_registered(image));
     return faces;

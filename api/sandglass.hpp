@@ -96,7 +96,7 @@ class Model {
 
  private:
   struct Close {
-    void operator()(sandglass_model* model) const { sandglass_close(model); }
+    void operator()(sandglass_model* model) const { sandglass_model_close(model); }
   };
 
   static sandglass_model* open(const std::string& weights, const Options& options) {
@@ -112,7 +112,7 @@ class Model {
     given.heatmaps = options.heatmaps;
     given.minimum_face = options.minimum_face;
     given.minimum_confidence = options.minimum_confidence;
-    sandglass_model* model = sandglass_open(weights.c_str(), &given);
+    sandglass_model* model = sandglass_model_open(weights.c_str(), &given);
     if (!model) throw Error(sandglass_last_error());
     return model;
   }
@@ -145,10 +145,9 @@ class Context {
   }
   /// The picture, a square, as a registered face seen as a whole.
   Face read_registered(const PictureView& picture) {
-    if (picture.height != picture.width)
-      throw Error("the picture is " + std::to_string(picture.width) + " x " + std::to_string(picture.height) +
-                  " pixels; a registered face is a square");
-    return faces(sandglass_read_registered(context_.get(), picture.rgb, picture.width, picture.row_bytes)).front();
+    return faces(
+               sandglass_read_registered(context_.get(), picture.rgb, picture.height, picture.width, picture.row_bytes))
+        .front();
   }
   /// What it runs on, for people.
   std::string device() const { return sandglass_context_device(context_.get()); }

@@ -22,8 +22,8 @@ class FaceNetwork {
   void add(FacePrediction& face, const StagedFace& staged, const std::vector<uint8_t>& pixels);
   bool is_full() const { return faces_.size() == static_cast<size_t>(network_.batch()); }
 
-  /// Sends the batch's faces through the network: gives each its AUs and, if they are kept, its heatmaps, and leaves the
-  /// batch empty. Check is_finite for each.
+  /// Sends the batch's faces through the network: gives each its AUs and, if they are kept, its heatmaps, and leaves
+  /// the batch empty. Check is_finite for each.
   void run();
   /// Forgets the faces of the batch.
   void clear();
@@ -40,7 +40,8 @@ class FaceNetwork {
   std::vector<uint8_t> pixels_;
 };
 
-/// Whether all that the network said of a face are numbers. If not, its heatmaps have overflown, and kNotFinite says so.
+/// Whether all that the network said of a face are numbers. If not, its heatmaps have overflown, and kNotFinite says
+/// so.
 bool is_finite(const FacePrediction& face);
 inline constexpr const char* kNotFinite = "the network's heatmaps are not finite; check the weights";
 

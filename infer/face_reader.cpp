@@ -23,9 +23,7 @@ class ThreadLimit {
 }  // namespace
 
 FaceReader::FaceReader(const Weights& weights, const FaceDetector* detector, const FaceReaderOptions& options)
-    : detector_(detector),
-      options_(options),
-      threads_(options.threads > 0 ? options.threads : omp_get_max_threads()) {
+    : detector_(detector), options_(options), threads_(options.threads > 0 ? options.threads : omp_get_max_threads()) {
   check(options.threads >= 0, "{} threads, expected 0 or more", options.threads);
   check(options.max_faces >= 0, "at most {} faces a picture, expected 0 or more", options.max_faces);
   const ThreadLimit limit(threads_);

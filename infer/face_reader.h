@@ -17,9 +17,9 @@ struct FaceReaderOptions {
   bool keep_heatmaps = false;
 };
 
-/// Gives for a picture, bit for bit, what InferencePipeline gives for it with the same batch. Not for several threads at
-/// once, but several readers may share their detector and each have a thread. Every call throws Error if the network's
-/// heatmaps are not finite numbers or the device fails; the reader then is as good as before.
+/// Gives for a picture, bit for bit, what InferencePipeline gives for it with the same batch. Not for several threads
+/// at once, but several readers may share their detector and each have a thread. Every call throws Error if the
+/// network's heatmaps are not finite numbers or the device fails; the reader then is as good as before.
 class FaceReader {
  public:
   /// Loads the network. `detector` may be null where read(image) is not used, and must outlive the reader; its own
