@@ -183,25 +183,27 @@ HostTensor read_tensor(const onnx::TensorProto& from, const std::string& path) {
 std::string onnx_version() { return onnx::LAST_RELEASE_VERSION; }
 
 void write_onnx(const std::filesystem::path& path, const OnnxModel& model) {
-  onnx::ModelProto file;
-  file.set_ir_version(kIrVersion);
-  file.set_producer_name(model.producer);
-  file.set_producer_version(model.producer_version);
-  file.add_opset_import()->set_version(model.opset);
-  onnx::GraphProto& graph = *file.mutable_graph();
+  // Two messages, one after the other, are one. The graph is the last of it, so that no truncated file looks complete.
+  onnx::ModelProto head, body;
+  head.set_ir_version(kIrVersion);
+  head.set_producer_name(model.producer);
+  head.set_producer_version(model.producer_version);
+  head.add_opset_import()->set_version(model.opset);
+  onnx::GraphProto& graph = *body.mutable_graph();
   graph.set_name(model.producer);
   for (const OnnxNode& node : model.nodes) write_node(node, *graph.add_node());
   for (const OnnxValue& value : model.inputs) write_value(value, *graph.add_input());
   for (const OnnxValue& value : model.outputs) write_value(value, *graph.add_output());
   for (const HostTensor& tensor : model.weights.tensors) write_tensor(tensor, *graph.add_initializer());
   for (const auto& [key, text] : model.weights.metadata) {
-    onnx::StringStringEntryProto& entry = *file.add_metadata_props();
+    onnx::StringStringEntryProto& entry = *head.add_metadata_props();
     entry.set_key(key);
     entry.set_value(text);
   }
-  check(file.ByteSizeLong() <= INT_MAX, "{}: cannot be written: the model has {} MiB, an ONNX file at most 2048",
-        path.string(), file.ByteSizeLong() >> 20);
-  write_file(path, file.SerializeAsString());
+  const size_t bytes = head.ByteSizeLong() + body.ByteSizeLong();
+  check(bytes <= INT_MAX, "{}: cannot be written: the model has {} MiB, an ONNX file at most 2048", path.string(),
+        bytes >> 20);
+  write_file(path, head.SerializeAsString() + body.SerializeAsString());
 }
 
 OnnxModel parse_onnx(std::string_view content, const std::string& path) {
