@@ -180,7 +180,7 @@ TEST_F(BadInputTest, Outputs) {
     expect_error({"infer", "--weights", weights, "--registered", face, flag, folder.string()}, {"is a folder"});
   }
   expect_error({"infer", "--weights", weights, "--registered", face, "--overlay", path("file/in")}, {path("file/in")});
-  expect_error({"convert", weights, path("out.pth")}, {"out.pth: weights are written as .safetensors only"});
+  expect_error({"convert", weights, path("out.pth")}, {"out.pth: weights are written as .safetensors"});
   expect_error({"convert", weights, path("absent/out.safetensors")}, {"absent/out.safetensors: cannot be written"});
   expect_error({"convert", weights, path("out.safetensors"), "--aus", "AU01"}, {"--aus names 1 Action Units"});
   expect_error({"bench", "--mode", "infer", "--iterations", "1", "--set", "width=16", "--set", "input_size=64",
