@@ -27,10 +27,11 @@ std::unique_ptr<Device> open_checked(const Weights& weights, const DeviceChoice&
 
 }  // namespace
 
-FaceNetwork::FaceNetwork(const Weights& weights, const DeviceChoice& device, int batch, bool keep_heatmaps)
+FaceNetwork::FaceNetwork(const Weights& weights, const DeviceChoice& device, int batch, bool keep_heatmaps, bool mirror)
     : device_(open_checked(weights, device, batch)),
       keep_heatmaps_(keep_heatmaps),
-      network_(*device_, weights, batch, static_cast<size_t>(batch) * staged_bytes_bound(weights.config.input_size)) {}
+      network_(*device_, weights, batch, static_cast<size_t>(batch) * staged_bytes_bound(weights.config.input_size),
+               mirror) {}
 
 void FaceNetwork::add(FacePrediction& face, const StagedFace& staged, const std::vector<uint8_t>& pixels) {
   WarpPicture warp{static_cast<int64_t>(pixels_.size()), staged.height, staged.width};

@@ -4,6 +4,7 @@
 
 #include <condition_variable>
 #include <deque>
+#include <future>
 #include <mutex>
 #include <thread>
 
@@ -125,16 +126,22 @@ class Preparation {
   bool stopping_ = false;
 };
 
+std::future<std::unique_ptr<const FaceDetector>> load_detector(const InferenceOptions& options) {
+  if (options.registered || options.landmarks) return {};
+  FaceDetectorOptions detection = options.detector;
+  detection.threads = 1;  // the threads are for different pictures
+  return std::async(std::launch::async, [detection] { return std::make_unique<const FaceDetector>(detection); });
+}
+
 }  // namespace
 
 struct InferencePipeline::Implementation {
+  // Detector and network load beside each other.
   Implementation(const Weights& weights, const InferenceOptions& options)
-      : options(options), network(weights, options.device, options.batch, options.keep_heatmaps) {
-    if (options.registered || options.landmarks) return;
-    FaceDetectorOptions detection = options.detector;
-    detection.threads = 1;  // the threads are for different pictures
-    detector = std::make_unique<FaceDetector>(detection);
-  }
+      : options(options),
+        loading(load_detector(options)),
+        network(weights, options.device, options.batch, options.keep_heatmaps, options.mirror),
+        detector(loading.valid() ? loading.get() : nullptr) {}
 
   std::vector<Prepared> prepare(const Input& input, Work work) const;
   template <typename Read>
@@ -146,8 +153,9 @@ struct InferencePipeline::Implementation {
   void give(const Sink& sink);
 
   const InferenceOptions options;
+  std::future<std::unique_ptr<const FaceDetector>> loading;
   FaceNetwork network;
-  std::unique_ptr<FaceDetector> detector;
+  const std::unique_ptr<const FaceDetector> detector;
 
   // Pictures whose predictions are not complete, or wait for such a one before them; and the faces of theirs that the
   // next batch is made of.
