@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 #include "engine/error.h"
 #include "face/video.h"
@@ -44,7 +45,7 @@ struct VideoStream::Reader {
   double rate = 0, duration = 0;
   int64_t total = 0;  // frames of the whole video by its header, 0: unknown
   bool has_audio = false;
-  int64_t missed = 0;
+  int64_t missed = 0, damaged = 0;
   std::optional<int64_t> first;  // number of the first frame not before `start`
 };
 
@@ -120,8 +121,8 @@ class FileReader final : public VideoStream::Reader {
   void note_end(const AVPacket& packet);
   void send_packet();
   bool decode();
-  void number_frame();
-  void check_complete() const;
+  bool number_frame();
+  void finish();
 
   double seconds_of(int64_t time) const {
     return (static_cast<double>(time) - static_cast<double>(zero_.value_or(time))) * unit_;
@@ -170,6 +171,9 @@ FileReader::FileReader(const std::string& name, const VideoStreamOptions& option
   } else if (decoder_.format->duration != AV_NOPTS_VALUE && decoder_.format->duration > 0) {
     duration = static_cast<double>(decoder_.format->duration) / AV_TIME_BASE;
   }
+  // FFmpeg shortens the duration of an AVI to what is there, but not the number of frames.
+  if (decoder_.format->iformat->name == std::string_view("avi"))
+    duration = std::max(duration, static_cast<double>(stream.nb_frames) * unit_);
   total = stream.nb_frames > 0 ? stream.nb_frames : std::llround(std::min(duration * rate, 1e15));
   for (unsigned i = 0; i < decoder_.format->nb_streams; ++i)
     has_audio = has_audio || decoder_.format->streams[i]->codecpar->codec_type == AVMEDIA_TYPE_AUDIO;
@@ -180,9 +184,10 @@ std::optional<VideoFrame> FileReader::next() {
   begun_ = true;
   while (!ended_) {
     ended_ = !decode();
-    if (ended_) check_complete();
+    if (ended_) finish();
     ended_ = ended_ || seconds_ >= options.end;
     if (ended_ || seconds_ < options.start || !is_wanted(number_)) continue;
+    damaged += decoder_.frame->decode_error_flags != 0 || decoder_.frame->flags & AV_FRAME_FLAG_CORRUPT;
     return VideoFrame{decoder_.convert(number_), number_, seconds_, ""};
   }
   return std::nullopt;
@@ -266,39 +271,41 @@ void FileReader::send_packet() {
 bool FileReader::decode() {
   for (;;) {
     const int code = ffmpeg().avcodec_receive_frame(decoder_.codec.get(), decoder_.frame.get());
-    if (code == 0) {
-      number_frame();
-      return true;
-    }
     if (code == AVERROR_EOF) return false;
+    if (code == 0 && number_frame()) return true;
+    if (code == 0) continue;
     if (code != AVERROR(EAGAIN)) ++faults_;
     send_packet();
   }
 }
 
-void FileReader::number_frame() {
-  int64_t left_out = faults_;
-  faults_ = 0;
-  const int64_t time = decoder_.frame->best_effort_timestamp;
+// False: the frame comes too late, after one that is shown after it, as happens behind damage.
+bool FileReader::number_frame() {
+  const AVFrame& frame = *decoder_.frame;
+  by_packets_ = by_packets_ && frame.pts != AV_NOPTS_VALUE;
+  const int64_t time = by_packets_ ? frame.pts : frame.best_effort_timestamp;
+  int64_t left_out = std::exchange(faults_, 0);
+  if (by_packets_) {
+    const auto later = expected_.lower_bound(time);
+    if (later == expected_.end() || *later != time) return false;
+    left_out = std::distance(expected_.begin(), later);
+    expected_.erase(expected_.begin(), std::next(later));
+  }
   double seconds = seconds_ + (number_ >= 0 && rate > 0 ? 1 / rate : 0);
   if (time != AV_NOPTS_VALUE) {
     if (!zero_) zero_ = time;
     seconds = seconds_of(time);
-    if (by_packets_) {
-      const auto later = expected_.lower_bound(time);
-      left_out = std::distance(expected_.begin(), later);
-      expected_.erase(expected_.begin(), later);
-      if (!expected_.empty() && *expected_.begin() == time) expected_.erase(expected_.begin());
-    }
   }
   if (first) missed += left_out;  // before, they may be those that build on frames before a key frame
   if (number_ >= 0) longest_gap_ = std::max(longest_gap_, seconds - seconds_);
   number_ += 1 + left_out;
   seconds_ = seconds;
+  return true;
 }
 
 // Throws Error if the video has broken off before its end.
-void FileReader::check_complete() const {
+void FileReader::finish() {
+  if (first) missed += by_packets_ ? static_cast<int64_t>(expected_.size()) : faults_;
   std::string fault = fault_;
   if (fault.empty() && last_is_cut_) fault = "the last frame is cut off";
   const AVFormatContext& format = *decoder_.format;
@@ -345,6 +352,7 @@ double VideoStream::rate() const { return reader_->rate; }
 double VideoStream::duration() const { return reader_->duration; }
 bool VideoStream::has_audio() const { return reader_->has_audio; }
 int64_t VideoStream::missed() const { return reader_->missed; }
+int64_t VideoStream::damaged() const { return reader_->damaged; }
 
 std::optional<int64_t> VideoStream::frame_count() const {
   const Reader& reader = *reader_;

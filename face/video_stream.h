@@ -63,8 +63,11 @@ class VideoStream {
   /// How many frames next() will about give, by the header; nothing where it does not say.
   std::optional<int64_t> frame_count() const;
   bool has_audio() const;
-  /// Frames that were asked for and are damaged, so that next() left them out.
+  /// Frames so far that could not be decoded, so that next() left them out. What a damaged container has lost
+  /// altogether is not known: the seconds of the frames after it stay right, their numbers do not.
   int64_t missed() const;
+  /// Frames so far that next() gave although parts of them could not be decoded, as far as the decoder noticed.
+  int64_t damaged() const;
 
   struct Reader;  ///< one way to read
 
