@@ -14,8 +14,7 @@ class Library {
  public:
   explicit Library(const std::string& name) : name_(name), handle_(dlopen(name.c_str(), RTLD_NOW)) {
     check(handle_,
-          "reading videos needs {}, which could not be loaded ({}); install FFmpeg's libraries, or extract the "
-          "frames as pictures",
+          "videos need {}, which could not be loaded ({}); install FFmpeg's libraries, or use pictures",
           name, dlerror());
   }
   template <typename Function>
@@ -44,6 +43,9 @@ FFmpeg load() {
   SANDGLASS_AVCODEC(SANDGLASS_FIND_AVCODEC)
   SANDGLASS_AVFORMAT(SANDGLASS_FIND_AVFORMAT)
   SANDGLASS_SWSCALE(SANDGLASS_FIND_SWSCALE)
+  SANDGLASS_AVUTIL_WRITING(SANDGLASS_FIND_AVUTIL)
+  SANDGLASS_AVCODEC_WRITING(SANDGLASS_FIND_AVCODEC)
+  SANDGLASS_AVFORMAT_WRITING(SANDGLASS_FIND_AVFORMAT)
   return functions;
 }
 

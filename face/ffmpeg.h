@@ -1,5 +1,6 @@
-// The functions of FFmpeg that face/video.cpp calls, loaded with the first video. With all that it needs FFmpeg is more
-// than a hundred shared libraries: linked, they would make every start of the program a tenth of a second longer.
+// The functions of FFmpeg that reading and writing videos calls, loaded with the first video. With all that it needs
+// FFmpeg is more than a hundred shared libraries: linked, they would make every start of the program a tenth of a
+// second longer.
 #pragma once
 
 extern "C" {
@@ -23,6 +24,15 @@ namespace sandglass {
   F(avformat_find_stream_info) F(avformat_open_input)
 #define SANDGLASS_SWSCALE(F) \
   F(sws_freeContext) F(sws_getCachedContext) F(sws_getCoefficients) F(sws_scale) F(sws_setColorspaceDetails)
+
+// For writing.
+#define SANDGLASS_AVUTIL_WRITING(F) F(av_dict_free) F(av_dict_set) F(av_frame_get_buffer) F(av_frame_make_writable)
+#define SANDGLASS_AVCODEC_WRITING(F) \
+  F(av_packet_rescale_ts) F(avcodec_find_encoder_by_name) F(avcodec_get_name) F(avcodec_parameters_copy) \
+  F(avcodec_parameters_from_context) F(avcodec_receive_packet) F(avcodec_send_frame)
+#define SANDGLASS_AVFORMAT_WRITING(F) \
+  F(av_interleaved_write_frame) F(av_write_trailer) F(avformat_alloc_output_context2) F(avformat_free_context) \
+  F(avformat_new_stream) F(avformat_query_codec) F(avformat_write_header) F(avio_closep) F(avio_open)
 // clang-format on
 
 /// Each function under its own name.
@@ -32,6 +42,9 @@ struct FFmpeg {
   SANDGLASS_AVCODEC(SANDGLASS_MEMBER)
   SANDGLASS_AVFORMAT(SANDGLASS_MEMBER)
   SANDGLASS_SWSCALE(SANDGLASS_MEMBER)
+  SANDGLASS_AVUTIL_WRITING(SANDGLASS_MEMBER)
+  SANDGLASS_AVCODEC_WRITING(SANDGLASS_MEMBER)
+  SANDGLASS_AVFORMAT_WRITING(SANDGLASS_MEMBER)
 #undef SANDGLASS_MEMBER
 };
 
