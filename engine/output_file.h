@@ -29,6 +29,8 @@ class OutputFile {
   void commit();
 
   const std::filesystem::path& path() const { return path_; }
+  /// Where the content lies until commit(): for a library that writes the file by itself, instead of append().
+  const std::string& temporary() const { return temporary_; }
 
  private:
   bool is_standard_output() const { return path_ == "-"; }

@@ -17,12 +17,13 @@
 namespace sandglass {
 namespace {
 
-float distance(Point point, const Segment& segment) {
+float squared_distance(Point point, const Segment& segment) {
   const float dx = segment.to.x - segment.from.x, dy = segment.to.y - segment.from.y;
   const float px = point.x - segment.from.x, py = point.y - segment.from.y;
   const float length = dx * dx + dy * dy;
   const float along = length > 0 ? std::clamp((px * dx + py * dy) / length, 0.0f, 1.0f) : 0.0f;
-  return std::hypot(px - along * dx, py - along * dy);
+  const float away_x = px - along * dx, away_y = py - along * dy;
+  return away_x * away_x + away_y * away_y;
 }
 
 // The whole numbers from floor(low) to ceil(high) that are pixels; none where a bound is not a number.
@@ -35,6 +36,13 @@ struct PixelRange {
   }
 };
 
+// Scales a picture to `height` rows of `width` pixels that begin `stride` bytes apart.
+void scale_to(const ImageView& picture, int height, int width, uint8_t* rows, int stride) {
+  const int good = stbir_resize_uint8(picture.rgb, picture.width, picture.height, 0, rows, width, height, stride, 3);
+  check(good != 0, "a picture of {} x {} pixels could not be scaled to {} x {}: not enough memory", picture.width,
+        picture.height, width, height);
+}
+
 }  // namespace
 
 Canvas::Canvas(int height, int width, Colour background) : image_(height, width) {
@@ -44,6 +52,10 @@ Canvas::Canvas(int height, int width, Colour background) : image_(height, width)
 void Canvas::blend(int y, int x, Colour colour, float share) {
   uint8_t* pixel = image_.at(y, x);
   const float values[3] = {colour.red, colour.green, colour.blue};
+  if (share >= 1) {
+    for (int c = 0; c < 3; ++c) pixel[c] = static_cast<uint8_t>(std::clamp(values[c] + 0.5f, 0.0f, 255.0f));
+    return;
+  }
   for (int c = 0; c < 3; ++c)
     pixel[c] = static_cast<uint8_t>(std::clamp(pixel[c] + (values[c] - pixel[c]) * share + 0.5f, 0.0f, 255.0f));
 }
@@ -63,10 +75,10 @@ void Canvas::stroke(std::span<const Segment> segments, float width, Colour colou
   const PixelRange rows(top - reach, bottom + reach, image_.height), columns(left - reach, right + reach, image_.width);
   for (int y = rows.begin; y < rows.end; ++y) {
     for (int x = columns.begin; x < columns.end; ++x) {
-      float nearest = reach;
+      float nearest = reach * reach;
       for (const Segment& segment : segments)
-        nearest = std::min(nearest, distance({static_cast<float>(x), static_cast<float>(y)}, segment));
-      if (nearest < reach) blend(y, x, colour, opacity * std::min(reach - nearest, 1.0f));
+        nearest = std::min(nearest, squared_distance({static_cast<float>(x), static_cast<float>(y)}, segment));
+      if (nearest < reach * reach) blend(y, x, colour, opacity * std::min(reach - std::sqrt(nearest), 1.0f));
     }
   }
 }
@@ -95,11 +107,19 @@ void Canvas::frame(float left, float top, float right, float bottom, float width
     stroke({&side, 1}, width, colour, opacity);
 }
 
-void Canvas::paste(const Image& picture, int left, int top) {
+void Canvas::paste(const ImageView& picture, int left, int top) {
   const int first = std::max(0, -left), last = std::min(picture.width, image_.width - left);
   if (first >= last) return;
   for (int y = std::max(0, -top); y < std::min(picture.height, image_.height - top); ++y)
     std::copy_n(picture.at(y, first), static_cast<size_t>(last - first) * 3, image_.at(top + y, left + first));
+}
+
+void Canvas::paste_scaled(const ImageView& picture, int left, int top, int height, int width) {
+  check(left >= 0 && top >= 0 && height >= 1 && width >= 1 && left + width <= image_.width &&
+            top + height <= image_.height,
+        "a picture of {} x {} pixels at ({}, {}) of one of {} x {}: expected it inside", width, height, left, top,
+        image_.width, image_.height);
+  scale_to(picture, height, width, image_.at(top, left), image_.width * 3);
 }
 
 void Canvas::text(Point origin, float height, std::string_view text, Colour colour) {
@@ -143,10 +163,7 @@ Colour heat_colour(float t) {
 
 Image scaled(const Image& picture, int height, int width) {
   Image result(height, width);
-  const int good =
-      stbir_resize_uint8(picture.rgb.data(), picture.width, picture.height, 0, result.rgb.data(), width, height, 0, 3);
-  check(good != 0, "a picture of {} x {} pixels could not be scaled to {} x {}: not enough memory", picture.width,
-        picture.height, width, height);
+  scale_to(picture, height, width, result.rgb.data(), width * 3);
   return result;
 }
 

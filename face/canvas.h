@@ -26,6 +26,7 @@ class Canvas {
   explicit Canvas(Image image) : image_(std::move(image)) {}
 
   const Image& image() const { return image_; }
+  Image& image() { return image_; }
 
   /// Draws all segments as one shape with round ends, `width` pixels wide. Opacity 0 to 1.
   void stroke(std::span<const Segment> segments, float width, Colour colour, float opacity = 1);
@@ -35,7 +36,9 @@ class Canvas {
   /// The outline of a rectangle.
   void frame(float left, float top, float right, float bottom, float width, Colour colour, float opacity = 1);
   /// Copies a picture so that its top left pixel lies at (left, top).
-  void paste(const Image& picture, int left, int top);
+  void paste(const ImageView& picture, int left, int top);
+  /// The same, scaled to `height` x `width` pixels, without aliasing.
+  void paste_scaled(const ImageView& picture, int left, int top, int height, int width);
 
   /// Writes a line of text; `origin` is the left end of its baseline, `height` that of its capitals in pixels.
   /// Characters other than printable ASCII become a box. Needs no font from outside.

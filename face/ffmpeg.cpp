@@ -13,10 +13,8 @@ namespace {
 class Library {
  public:
   explicit Library(const std::string& name) : name_(name), handle_(dlopen(name.c_str(), RTLD_NOW)) {
-    check(handle_,
-          "reading videos needs {}, which could not be loaded ({}); install FFmpeg's libraries, or extract the "
-          "frames as pictures",
-          name, dlerror());
+    check(handle_, "videos need {}, which could not be loaded ({}); install FFmpeg's libraries, or use pictures", name,
+          dlerror());
   }
   template <typename Function>
   void find(Function& function, const char* name) const {

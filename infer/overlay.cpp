@@ -7,65 +7,17 @@
 #include "face/canvas.h"
 #include "face/heat.h"
 #include "face/stage.h"
+#include "infer/drawing.h"
 
 namespace sandglass {
 namespace {
 
-constexpr Colour kBackground{20, 22, 27}, kPanelBackground{34, 37, 44}, kText{236, 238, 242}, kFaintText{150, 156, 168};
 constexpr Colour kFaceColour{94, 234, 212}, kLandmarkColour{255, 255, 255};
 
 // Pixels. A panel is a registered face with its caption below it.
 constexpr int kPanel = 256, kCaption = 66, kGap = 12, kMargin = 18, kHeader = 40;
 constexpr int kPanelsPerLine = 6, kMostFaces = 12;
 constexpr int kTallestPhoto = 2 * (kPanel + kCaption) + kGap;
-
-// FACS' names (Ekman and Friesen, 1978; Hager's manual of 2002).
-struct AuTitle {
-  std::string_view au, title;
-};
-constexpr AuTitle kTitles[] = {{"AU01", "inner brow raiser"},
-                               {"AU02", "outer brow raiser"},
-                               {"AU04", "brow lowerer"},
-                               {"AU05", "upper lid raiser"},
-                               {"AU06", "cheek raiser"},
-                               {"AU07", "lid tightener"},
-                               {"AU09", "nose wrinkler"},
-                               {"AU10", "upper lip raiser"},
-                               {"AU11", "nasolabial deepener"},
-                               {"AU12", "lip corner puller"},
-                               {"AU13", "sharp lip puller"},
-                               {"AU14", "dimpler"},
-                               {"AU15", "lip corner depressor"},
-                               {"AU16", "lower lip depressor"},
-                               {"AU17", "chin raiser"},
-                               {"AU18", "lip pucker"},
-                               {"AU20", "lip stretcher"},
-                               {"AU22", "lip funneler"},
-                               {"AU23", "lip tightener"},
-                               {"AU24", "lip pressor"},
-                               {"AU25", "lips part"},
-                               {"AU26", "jaw drop"},
-                               {"AU27", "mouth stretch"},
-                               {"AU28", "lip suck"},
-                               {"AU43", "eyes closed"},
-                               {"AU45", "blink"}};
-
-std::string_view title_of(const std::string& au) {
-  for (const AuTitle& known : kTitles) {
-    if (known.au == au) return known.title;
-  }
-  return "";
-}
-
-// As much of a text as fits, with dots where its middle is left out.
-std::string shortened(const std::string& text, float height, float width) {
-  if (Canvas::text_width(height, text) <= width) return text;
-  for (size_t kept = text.size(); kept-- > 0;) {
-    const std::string shorter = text.substr(0, kept - kept / 2) + "..." + text.substr(text.size() - kept / 2);
-    if (Canvas::text_width(height, shorter) <= width) return shorter;
-  }
-  return "";
-}
 
 // The lines between the 68 landmarks that make them a face: first and last of each, and whether it is closed.
 struct Contour {
@@ -76,8 +28,8 @@ constexpr Contour kContours[] = {{0, 16, false}, {17, 21, false}, {22, 26, false
                                  {36, 41, true}, {42, 47, true},  {48, 59, true},  {60, 67, true}};
 
 // The photograph at a given size, with box and landmarks of each face.
-Image draw_photo(const PicturePrediction& prediction, size_t faces, int height, int width) {
-  Canvas canvas(scaled(prediction.image, height, width));
+Image draw_photo(const Image& image, const PicturePrediction& prediction, size_t faces, int height, int width) {
+  Canvas canvas(scaled(image, height, width));
   const float scale_x = static_cast<float>(width) / static_cast<float>(prediction.width);
   const float scale_y = static_cast<float>(height) / static_cast<float>(prediction.height);
   const auto place = [&](Point p) { return Point{(p.x + 0.5f) * scale_x - 0.5f, (p.y + 0.5f) * scale_y - 0.5f}; };
@@ -107,7 +59,7 @@ Image draw_photo(const PicturePrediction& prediction, size_t faces, int height, 
 
 void draw_intensity(Canvas& canvas, float left, float top, float intensity) {
   constexpr float kHeight = 9, kWidth = kPanel - 20;
-  canvas.fill(left, top, left + kWidth, top + kHeight, {58, 62, 72});
+  canvas.fill(left, top, left + kWidth, top + kHeight, kTrack);
   const int full = static_cast<int>(std::lround(intensity / 5 * kWidth));
   for (int x = 0; x < full; ++x) {
     const float at = static_cast<float>(x);
@@ -126,19 +78,16 @@ void draw_panel(Canvas& canvas, int left, int top, const Image& face, const Face
   const AuPrediction& reading = prediction.aus[k];
   const float x = static_cast<float>(left) - 0.5f, y = static_cast<float>(top) - 0.5f;  // of the corner's edge
   canvas.fill(x, y, x + kPanel, y + kPanel + kCaption, kPanelBackground);
-  Canvas heat(draw_heat(face, std::span(prediction.heatmaps).subspan(k * pixels, pixels)));
-  if (reading.intensity() >= 0.5f) {  // below that the maximum's place means little
-    const float scale = kPanel / (kHeatmapStride * std::sqrt(static_cast<float>(pixels)));
-    mark_peak(heat, {(reading.in_registered.x + 0.5f) * scale - 0.5f, (reading.in_registered.y + 0.5f) * scale - 0.5f});
-  }
-  canvas.paste(heat.image(), left, top);
+  canvas.paste(draw_heat_and_peak(face, std::span(prediction.heatmaps).subspan(k * pixels, pixels),
+                                  to_heatmap(reading.in_registered), reading.intensity()),
+               left, top);
 
   const float baseline = y + kPanel + 31;
   canvas.text({x + 10, baseline}, 14, au, kText);
   const float title = x + 10 + Canvas::text_width(14, au) + 6;
   const std::string value = fmt::format("{:.2f}", reading.intensity());
   const float value_left = x + kPanel - 10 - Canvas::text_width(17, value) + 3;
-  canvas.text({title, baseline}, 9.5f, shortened(std::string(title_of(au)), 9.5f, value_left - title - 4), kFaintText);
+  canvas.text({title, baseline}, 9.5f, shortened(std::string(au_title(au)), 9.5f, value_left - title - 4), kFaintText);
   canvas.text({value_left, baseline}, 17, value, kText);
   draw_intensity(canvas, x + 10, baseline + 13, reading.intensity());
 }
@@ -152,7 +101,13 @@ std::string header_of(const PicturePrediction& prediction, size_t drawn) {
 
 }  // namespace
 
-Image draw_overlay(const PicturePrediction& prediction, const std::vector<std::string>& aus) {
+Image draw_overlay(const PicturePrediction& prediction, const std::vector<std::string>& aus, bool anonymous) {
+  Image hidden;
+  if (anonymous) {
+    hidden = prediction.image;
+    for (const FacePrediction& face : prediction.faces) anonymize(hidden, face);
+  }
+  const Image& image = anonymous ? hidden : prediction.image;
   const int faces = static_cast<int>(std::min<size_t>(prediction.faces.size(), kMostFaces));
   const int panels = static_cast<int>(aus.size());
   const int columns = std::min(panels, kPanelsPerLine), lines = (panels + columns - 1) / columns;
@@ -174,7 +129,7 @@ Image draw_overlay(const PicturePrediction& prediction, const std::vector<std::s
       shortened(prediction.path.filename().string(), 12, static_cast<float>(content) - header_width - 24);
   canvas.text({kMargin, kHeader - 14}, 12, name, kText);
   canvas.text({kMargin + Canvas::text_width(12, name) + 16, kHeader - 14}, 12, header, kFaintText);
-  canvas.paste(draw_photo(prediction, static_cast<size_t>(faces), photo_height, photo_width), kMargin, kHeader);
+  canvas.paste(draw_photo(image, prediction, static_cast<size_t>(faces), photo_height, photo_width), kMargin, kHeader);
 
   for (int i = 0; i < faces; ++i) {
     const FacePrediction& face = prediction.faces[static_cast<size_t>(i)];
@@ -182,7 +137,7 @@ Image draw_overlay(const PicturePrediction& prediction, const std::vector<std::s
     const double side = kHeatmapStride * std::sqrt(static_cast<double>(face.heatmaps.size()) / panels);
     const double zoom = kPanel / side;
     const Affine to_panel{{{{zoom, 0, 0.5 * zoom - 0.5}, {0, zoom, 0.5 * zoom - 0.5}}}};
-    const Image registered = warp_image(prediction.image, compose(to_panel, face.to_registered), kPanel, kPanel);
+    const Image registered = warp_image(image, compose(to_panel, face.to_registered), kPanel, kPanel);
     for (int k = 0; k < panels; ++k) {
       const int left = kMargin + photo_width + kGap + (k % columns) * (kPanel + kGap);
       const int top = kHeader + (i * lines + k / columns) * kLine;

@@ -16,15 +16,9 @@
 namespace sandglass {
 namespace {
 
-constexpr float kLeastMarkedIntensity = 0.5f;  // below that the maximum's place means little
-
 Image panel_of(const Image& registered, std::span<const float> map, const HeatmapPeak& peak) {
   if (map.size() == 1) return registered;  // a network that states intensities
-  Canvas canvas(draw_heat(registered, map));
-  if (peak.height < kLeastMarkedIntensity) return canvas.image();
-  const float scale = kPanelSide / std::sqrt(static_cast<float>(map.size()));
-  mark_peak(canvas, {(peak.x + 0.5f) * scale - 0.5f, (peak.y + 0.5f) * scale - 0.5f});
-  return canvas.image();
+  return draw_heat_and_peak(registered, map, {peak.x, peak.y}, peak.height);
 }
 
 // Rows from the smallest score on; rows whose score is NaN are left out, and so are those of a subject that has one.
