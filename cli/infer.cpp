@@ -79,14 +79,17 @@ class Results {
     if (!flags.openface.empty())
       add<OpenFaceWriter>(claim_folder(flags.openface, inputs, ".csv", ".csv"), weights.aus, flags.threshold);
     if (!flags.overlay.empty())
-      add<OverlayWriter>(claim_folder(flags.overlay, inputs, ".jpg", ".mp4"), weights.aus, flags.anonymize);
+      add<OverlayWriter>(claim_folder(flags.overlay, inputs, ".jpg", ".mp4"), inputs, weights.aus, flags.anonymize);
   }
 
   void add(const PicturePrediction& prediction) {
     for (const auto& writer : writers_) writer->add(prediction);
   }
   void commit() {
-    for (const auto& writer : writers_) writer->commit();
+    for (const auto& writer : writers_) {
+      writer->commit();
+      for (const std::string& remark : writer->remarks()) fmt::print(stderr, "sandglass: note: {}\n", remark);
+    }
   }
   bool none() const { return writers_.empty(); }
   bool on_standard_output() const { return on_standard_output_; }
@@ -191,13 +194,15 @@ void check_flags(const InferFlags& flags, std::span<const Input> inputs, const W
     if (input.kind == InputKind::picture) continue;
     check(flags.landmarks.empty(), "{}: --landmarks is for pictures; leave it out, faces in videos are found",
           input.path.string());
-    check(!flags.baseline || is_file(input), "{}: --baseline reads a video twice, which only a file allows",
-          input.path.string());
+    std::error_code error;
+    check(!flags.baseline || input.kind == InputKind::sequence || std::filesystem::is_regular_file(input.path, error),
+          "{}: --baseline reads a video twice, which only a file allows", input.path.string());
   }
 }
 
 int infer(const InferFlags& flags) {
-  const InputList list = find_inputs(flags.inputs, {.sequence = flags.sequence});
+  const InputList list =
+      find_inputs(flags.inputs, {.sequences = flags.sequence, .videos = !flags.options.video.format.empty()});
   for (const std::string& remark : list.remarks) fmt::print(stderr, "sandglass: note: {}\n", remark);
 
   const Weights weights = read_weights(flags.weights);

@@ -5,6 +5,14 @@
 #include "engine/error.h"
 
 namespace sandglass {
+namespace {
+
+VideoStream open_video(const Input& input, const VideoStreamOptions& options) {
+  if (input.kind == InputKind::sequence) return VideoStream(input.files, options);
+  return VideoStream(input.path.string(), options);
+}
+
+}  // namespace
 
 InputReader::InputReader(std::span<const Input> inputs, const VideoStreamOptions& video, int frames)
     : inputs_(inputs), options_(video), frames_(static_cast<size_t>(frames)) {}

@@ -39,7 +39,7 @@ struct InferenceOptions {
   /// Every so many frames of a video the whole picture is searched for faces, at least 1; a face that appears in
   /// between is found with the next search at the latest. 1: each frame is treated like a photograph.
   int detect_every = 10;
-  bool mirror = false;  ///< as InferenceNetwork's
+  bool mirror = false;                              ///< as InferenceNetwork's
   bool keep_images = false, keep_heatmaps = false;  ///< for the sink
   /// Set by whoever wants the run to end early, in good order; may be null.
   const std::atomic<bool>* interrupted = nullptr;

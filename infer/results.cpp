@@ -251,11 +251,15 @@ std::string to_text(const PicturePrediction& prediction, const std::vector<std::
 }
 
 std::vector<std::filesystem::path> output_paths(const std::filesystem::path& folder, std::span<const Input> inputs,
-                                                const std::string& extension) {
+                                                const std::string& of_picture, const std::string& of_video) {
   std::set<std::string> taken;
   std::vector<std::filesystem::path> paths;
   for (const Input& input : inputs) {
-    const std::string stem = input.path.stem().string();
+    const std::filesystem::path& path = input.path;
+    const std::string stem = path == "-"           ? "standard_input"
+                             : path.has_filename() ? path.stem().string()
+                                                   : path.parent_path().filename().string();  // "frames/"
+    const std::string& extension = input.kind == InputKind::picture ? of_picture : of_video;
     std::string name = stem;
     for (int number = 2; !taken.insert(name).second; ++number) name = fmt::format("{}_{}", stem, number);
     paths.push_back(folder / (name + extension));

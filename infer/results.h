@@ -20,7 +20,10 @@ class ResultWriter {
   virtual ~ResultWriter() = default;
   /// Throws Error naming the file if it cannot be written.
   virtual void add(const PicturePrediction& prediction) = 0;
+  /// Completes what was written; nothing may be added afterwards.
   virtual void commit() = 0;
+  /// What the user should know of it, a line each; complete after commit().
+  virtual std::vector<std::string> remarks() const { return {}; }
 };
 
 /// CSV with a header, a row per face, and a row with success 0 for each picture without one:
@@ -103,9 +106,9 @@ class HeatmapWriter final : public ResultWriter {
 /// pictures with an error.
 std::string to_text(const PicturePrediction& prediction, const std::vector<std::string>& aus);
 
-/// A file in `folder` for each input: the input's name with another extension (".csv"), and a number (_2, _3, ...)
-/// where two inputs would have the same.
+/// A file in `folder` for each input: the input's name with another extension (".csv"), which may be one for pictures
+/// and another for videos, and a number (_2, _3, ...) where two inputs would have the same name.
 std::vector<std::filesystem::path> output_paths(const std::filesystem::path& folder, std::span<const Input> inputs,
-                                                const std::string& extension);
+                                                const std::string& of_picture, const std::string& of_video);
 
 }  // namespace sandglass
