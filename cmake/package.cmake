@@ -1,5 +1,5 @@
 # The Debian package of a build: `cpack -G DEB` in its folder. Included at the end, when all that is installed is known.
-install(FILES LICENSE README.md DESTINATION ${CMAKE_INSTALL_DOCDIR} COMPONENT program)
+install(FILES LICENSE DESTINATION ${CMAKE_INSTALL_DOCDIR} COMPONENT program)
 install(DIRECTORY configs/ DESTINATION ${CMAKE_INSTALL_DATADIR}/sandglass/configs COMPONENT program)
 
 set(CPACK_GENERATOR DEB)
