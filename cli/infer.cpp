@@ -117,7 +117,7 @@ Command add_infer(CLI::App& program) {
   app->add_option("INPUT", flags->inputs, "pictures (JPEG, PNG, BMP) and folders of pictures")
       ->type_name("")
       ->required();
-  app->add_option("--weights", flags->weights, "the network: .safetensors, .pth or .pth.tar")
+  app->add_option("--weights", flags->weights, "the network: .safetensors, .pth, .pth.tar or .onnx")
       ->type_name("FILE")
       ->required();
   app->add_option("--csv", flags->csv, "write a row per face")->type_name("FILE");
