@@ -15,7 +15,7 @@ Command add_eval(CLI::App& program) {
   auto flags = std::make_shared<Flags>();
   EvaluationOptions& options = flags->options;
   ScoreOptions& scores = options.scores;
-  app->add_option("--weights", options.weights, "the network: .safetensors, .pth or .pth.tar")
+  app->add_option("--weights", options.weights, "the network: .safetensors, .pth, .pth.tar or .onnx")
       ->type_name("FILE")
       ->required();
   app->add_option("--data", options.manifest,

@@ -264,7 +264,7 @@ Command add_infer(CLI::App& program) {
          "video on standard input")
       ->type_name("")
       ->required();
-  app->add_option("--weights", flags->weights, "the network: .safetensors, .pth or .pth.tar")
+  app->add_option("--weights", flags->weights, "the network: .safetensors, .pth, .pth.tar or .onnx")
       ->type_name("FILE")
       ->required();
 

@@ -2,6 +2,7 @@
 // else.
 #include <cstring>
 
+#include "engine/onnx_file.h"
 #include "engine/safetensors.h"
 #include "tests/cli/program.h"
 
@@ -75,6 +76,23 @@ TEST_F(BadInputTest, WeightsCutAnywhere) {
     const std::string cut = write("cut.safetensors", bytes.substr(0, i * bytes.size() / 12));
     expect_error({"convert", cut, path("out.safetensors")}, {"cut.safetensors"});
   }
+}
+
+TEST_F(BadInputTest, Onnx) {
+  if (onnx_version().empty()) GTEST_SKIP() << "this build has no ONNX";
+  const std::string weights = write_small_weights(), net = path("net.onnx"), face = write_face("face.png");
+  expect_error({"convert", weights, path("out.safetensors"), "--keep-batch-norm"}, {"--keep-batch-norm is for .onnx"});
+  expect_error({"convert", weights, path("absent/out.onnx")}, {"absent/out.onnx: cannot be written"});
+  ASSERT_EQ(run({"convert", weights, net}).code, 0);
+  expect_error({"convert", net, path("out.safetensors")}, {"net.onnx", "batch norm seems to be folded"});
+  expect_error({"infer", "--weights", net, "--registered", face}, {"net.onnx", "batch norm seems to be folded"});
+  ASSERT_EQ(run({"convert", weights, net, "--keep-batch-norm"}).code, 0);
+  const std::string bytes = content_of(net);
+  for (size_t i = 1; i < 6; ++i) {
+    const std::string cut = write("cut.onnx", bytes.substr(0, i * bytes.size() / 6));
+    expect_error({"convert", cut, path("out.onnx")}, {"cut.onnx: is damaged or truncated"});
+  }
+  EXPECT_FALSE(exists("out.onnx") || exists("out.safetensors"));
 }
 
 TEST_F(BadInputTest, Pictures) {
