@@ -36,6 +36,39 @@ struct PixelRange {
   }
 };
 
+// Between which two pixels of a scaled side's source a pixel lies, and how near to the second in 1/128.
+struct Between {
+  int first, second, share;
+  Between(int pixel, int size, int source_size) {
+    const float place = (static_cast<float>(pixel) + 0.5f) * static_cast<float>(source_size) / static_cast<float>(size);
+    const float inside = std::clamp(place - 0.5f, 0.0f, static_cast<float>(source_size - 1));
+    first = static_cast<int>(inside);
+    second = std::min(first + 1, source_size - 1);
+    share = static_cast<int>((inside - static_cast<float>(first)) * 128 + 0.5f);
+  }
+};
+
+// Bilinear interpolation, many times faster than stb_image_resize. Aliases where a side shrinks to less than half.
+void interpolate_to(const ImageView& picture, int height, int width, uint8_t* rows, size_t stride) {
+  std::vector<Between> columns;
+  for (int x = 0; x < width; ++x) columns.emplace_back(x, width, picture.width);
+  std::vector<uint16_t> line(static_cast<size_t>(picture.width) * 3);  // of the height of a row, times 128
+  for (int y = 0; y < height; ++y) {
+    const Between place(y, height, picture.height);
+    const uint8_t *above = picture.at(place.first, 0), *below = picture.at(place.second, 0);
+    const int share = place.share;
+    for (size_t i = 0; i < line.size(); ++i)
+      line[i] = static_cast<uint16_t>(above[i] * (128 - share) + below[i] * share);
+    uint8_t* to = rows + static_cast<size_t>(y) * stride;
+    for (const Between& column : columns) {
+      const uint16_t *left = &line[static_cast<size_t>(column.first) * 3],
+                     *right = &line[static_cast<size_t>(column.second) * 3];
+      for (int c = 0; c < 3; ++c)
+        *to++ = static_cast<uint8_t>((left[c] * (128 - column.share) + right[c] * column.share + (1 << 13)) >> 14);
+    }
+  }
+}
+
 // Scales a picture to `height` rows of `width` pixels that begin `stride` bytes apart.
 void scale_to(const ImageView& picture, int height, int width, uint8_t* rows, int stride) {
   const int good = stbir_resize_uint8(picture.rgb, picture.width, picture.height, 0, rows, width, height, stride, 3);
@@ -119,7 +152,12 @@ void Canvas::paste_scaled(const ImageView& picture, int left, int top, int heigh
             top + height <= image_.height,
         "a picture of {} x {} pixels at ({}, {}) of one of {} x {}: expected it inside", width, height, left, top,
         image_.width, image_.height);
-  scale_to(picture, height, width, image_.at(top, left), image_.width * 3);
+  uint8_t* corner = image_.at(top, left);
+  if (height * 2 >= picture.height && width * 2 >= picture.width) {
+    interpolate_to(picture, height, width, corner, static_cast<size_t>(image_.width) * 3);
+  } else {
+    scale_to(picture, height, width, corner, image_.width * 3);
+  }
 }
 
 void Canvas::text(Point origin, float height, std::string_view text, Colour colour) {

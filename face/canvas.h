@@ -37,7 +37,7 @@ class Canvas {
   void frame(float left, float top, float right, float bottom, float width, Colour colour, float opacity = 1);
   /// Copies a picture so that its top left pixel lies at (left, top).
   void paste(const ImageView& picture, int left, int top);
-  /// The same, scaled to `height` x `width` pixels, without aliasing.
+  /// The same, scaled to `height` x `width` pixels, without aliasing. Throws Error where that is not all inside.
   void paste_scaled(const ImageView& picture, int left, int top, int height, int width);
 
   /// Writes a line of text; `origin` is the left end of its baseline, `height` that of its capitals in pixels.

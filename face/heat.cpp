@@ -37,9 +37,9 @@ float heat_at(std::span<const float> map, int side, float x, float y) {
   return std::max(value, 0.0f);
 }
 
-constexpr float kLeastHeat = 0.2f;  // of a layer: a network's maps are rarely exactly 0 where nothing is
-constexpr float kMostCover = 0.7f;  // so that the face stays visible
-constexpr int kRefinement = 4;      // pixels of a layer per pixel of a map
+constexpr float kLeastHeat = 0.2f;   // of a layer: a network's maps are rarely exactly 0 where nothing is
+constexpr float kMostCover = 0.75f;  // so that the face stays visible
+constexpr int kRefinement = 4;       // pixels of a layer per pixel of a map
 
 }  // namespace
 
@@ -94,18 +94,21 @@ void HeatLayer::set(std::span<const float> maps, std::span<const Colour> colours
   covers_.assign(static_cast<size_t>(side_) * static_cast<size_t>(side_), {});
   for (size_t k = 0; k < colours.size(); ++k) {
     const std::span<const float> map = maps.subspan(k * pixels, pixels);
-    if (*std::max_element(map.begin(), map.end()) <= kLeastHeat) continue;
+    const float highest = *std::max_element(map.begin(), map.end()) - kLeastHeat;
+    if (!(highest > 0)) continue;
     refine(map, side);
     for (size_t i = 0; i < covers_.size(); ++i) {
       const float heat = heat_[i] - kLeastHeat;
       if (!(heat > 0)) continue;
       Cover& cover = covers_[i];
-      const float weight = heat * heat;
+      const float t = std::min(heat / 5, 1.0f), share = kMostCover * t * (1.9f - 0.9f * t);
+      // Around its own peak a map keeps its colour, even where a wide one of another AU is as hot.
+      const float near = std::min(heat / highest, 1.0f), weight = share * near * near * near;
       cover.red += weight * colours[k].red;
       cover.green += weight * colours[k].green;
       cover.blue += weight * colours[k].blue;
       cover.weight += weight;
-      cover.share += (1 - cover.share) * kMostCover * heat / (heat + 1.2f);  // three tenths at intensity 1
+      cover.share += (1 - cover.share) * share;
     }
   }
   for (Cover& cover : covers_) {

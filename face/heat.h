@@ -24,8 +24,8 @@ Image draw_heat_and_peak(const Image& face, std::span<const float> map, Point pe
 /// from face to face.
 class HeatLayer {
  public:
-  /// Takes the maps of a face, [K][side][side] for K colours. Where several are hot, the hottest gives most of the
-  /// colour. Throws Error if the maps are no squares.
+  /// Takes the maps of a face, [K][side][side] for K colours. Where several are hot, the one whose
+  /// peak is near gives most of the colour. Throws Error if the maps are no squares.
   void set(std::span<const float> maps, std::span<const Colour> colours);
   /// Lays it over a picture; `to_map` maps pixels of the picture to pixels of the maps. The picture's shading stays
   /// visible through it.

@@ -19,13 +19,13 @@ constexpr double kGap = 1;         // seconds without a face that a chart does n
 constexpr float kLeastMarked = 1;  // intensity whose place is marked
 
 // Sizes in units (FrameOverlay::unit_).
-constexpr float kStripWidth = 224, kPadding = 10, kHeader = 26, kFooter = 20, kLeastRow = 13, kHighestRow = 88;
+constexpr float kStripWidth = 224, kPadding = 10, kHeader = 26, kFooter = 20, kLeastRow = 15, kHighestRow = 88;
 constexpr float kTextHeight = 9, kSmallText = 7, kLabelSpacing = 13;
 
 // Told apart by people of all kinds of colour vision, on skin and on a dark ground: after Okabe and Ito (2008), the
 // dark ones made lighter.
-constexpr Colour kAuColours[] = {{86, 190, 245},  {245, 230, 60}, {235, 95, 60},  {20, 195, 140},
-                                 {225, 130, 205}, {250, 165, 35}, {95, 120, 250}, {225, 225, 225}};
+constexpr Colour kAuColours[] = {{86, 190, 245}, {245, 230, 60}, {235, 125, 195}, {20, 195, 140},
+                                 {240, 100, 60}, {95, 120, 250}, {250, 170, 35},  {225, 225, 225}};
 constexpr Colour kBoxColour = kText;
 
 float centre_y(float top, float bottom, float text_height) { return (top + bottom + text_height) / 2; }
@@ -109,13 +109,14 @@ const Image& FrameOverlay::draw(const PicturePrediction& frame) {
   }
   const double seconds = frame.frame->seconds;
   draw_picture(frame.image);
-  if (options_.anonymous) {
-    for (const Track& track : tracks_) {
-      if (seconds - track.samples.back().seconds <= kHiddenFor) anonymize(canvas_.image(), track.last, scale_);
-    }
-    for (const FacePrediction& face : frame.faces) anonymize(canvas_.image(), face, scale_);
-  }
   remember(frame, seconds);
+  if (options_.anonymous) {
+    for (const FacePrediction& face : frame.faces) anonymize(canvas_.image(), face, scale_);
+    for (const Track& track : tracks_) {
+      const double missing = seconds - track.samples.back().seconds;
+      if (missing > 0 && missing <= kHiddenFor) anonymize(canvas_.image(), track.last, scale_);
+    }
+  }
   for (const FacePrediction& face : frame.faces) draw_heat(face);
   for (const FacePrediction& face : frame.faces) draw_box(face);
   for (const FacePrediction& face : frame.faces) draw_marks(face);
@@ -224,7 +225,8 @@ void FrameOverlay::draw_marks(const FacePrediction& face) {
     if (second) add(k, from_heatmap(*second));
   }
   const float height = kSmallText * unit_, spacing = kLabelSpacing * unit_;
-  const bool labels = b.y - a.y >= 5 * spacing;  // a small face would vanish behind them
+  const float dot = std::min(4.6f * unit_, 0.05f * (b.x - a.x));
+  const bool labels = b.y - a.y >= 7 * spacing;  // a small face would vanish behind them
   for (std::vector<Mark>* marks : {&left, &right}) {
     std::sort(marks->begin(), marks->end(), [](const Mark& p, const Mark& q) { return p.place.y < q.place.y; });
     float free = 0;  // nothing is written above it
@@ -245,8 +247,8 @@ void FrameOverlay::draw_marks(const FacePrediction& face) {
         canvas_.fill(begin, y - spacing * 0.46f, begin + wide, y + spacing * 0.46f, kBackground, 0.8f);
         canvas_.text({begin + height * 0.5f, y + height / 2}, height, name, colour);
       }
-      canvas_.dot(mark.place, 7 * unit_, kBackground, 0.7f);
-      canvas_.dot(mark.place, 4.6f * unit_, colour);
+      canvas_.dot(mark.place, 1.5f * dot, kBackground, 0.7f);
+      canvas_.dot(mark.place, dot, colour);
     }
   }
 }
