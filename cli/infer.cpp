@@ -91,6 +91,15 @@ class Results {
       for (const std::string& remark : writer->remarks()) fmt::print(stderr, "sandglass: note: {}\n", remark);
     }
   }
+  // After an error in one of them: completes those that can be. What was read is not lost because, say, a disk is full.
+  void save_what_can_be_saved() {
+    for (const auto& writer : writers_) {
+      try {
+        writer->commit();
+      } catch (const Error&) {  // the error that is being reported came first
+      }
+    }
+  }
   bool none() const { return writers_.empty(); }
   bool on_standard_output() const { return on_standard_output_; }
 
@@ -108,7 +117,7 @@ class Results {
       return on_standard_output_ = true;
     }
     std::error_code error;
-    check(force_ || !std::filesystem::exists(path, error),
+    check(force_ || !std::filesystem::is_regular_file(path, error),
           "{}: is there already; name another file, or give --force to replace it", path.string());
     return true;
   }
@@ -232,7 +241,7 @@ int infer(const InferFlags& flags) {
   std::ostream& out = results.on_standard_output() ? std::cerr : std::cout;
   InferencePipeline pipeline(weights, options);
   std::optional<Progress> progress(std::in_place, std::cerr, isatty(STDERR_FILENO) != 0);
-  complete = complete && pipeline.run(list.inputs, [&](PicturePrediction& prediction) {
+  const auto take = [&](PicturePrediction& prediction) {
     if (baseline) baseline->apply(prediction);
     if (smoothing) smoothing->apply(prediction);
     results.add(prediction);
@@ -242,7 +251,13 @@ int infer(const InferFlags& flags) {
     const bool to_be_read = !prediction.frame || results.none();
     if (prediction.error.empty() && to_be_read && !results.on_standard_output())
       std::cout << to_text(prediction, weights.aus);
-  });
+  };
+  try {
+    complete = complete && pipeline.run(list.inputs, take);
+  } catch (...) {
+    results.save_what_can_be_saved();
+    throw;
+  }
   progress.reset();
   results.commit();
 

@@ -32,8 +32,11 @@ OutputFile::OutputFile(std::filesystem::path path) : path_(std::move(path)) {
   }
   temporary_ = temporary_name(path_);
   std::error_code error;
-  check(!std::filesystem::is_directory(path_, error),
+  const auto status = std::filesystem::status(path_, error);
+  check(!std::filesystem::is_directory(status),
         "{}: is a folder, expected the name of a file to write; it cannot be written", path_.string());
+  check(!std::filesystem::exists(status) || std::filesystem::is_regular_file(status),
+        "{}: is no file but a device or the like, which is not replaced; it cannot be written", path_.string());
   descriptor_ = open(temporary_.c_str(), O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
   if (descriptor_ < 0) fail_with(errno);
 }
@@ -68,6 +71,7 @@ void OutputFile::append(OutputFile& other) {
 }
 
 void OutputFile::commit() {
+  if (incomplete_) fail_with(EIO);
   flush();
   if (!is_standard_output()) {
     if (fsync(descriptor_) != 0) fail_with(errno);
@@ -86,7 +90,10 @@ void OutputFile::write_all(std::string_view bytes) {
   while (!bytes.empty()) {
     const ssize_t written = write(descriptor_, bytes.data(), bytes.size());
     if (written < 0 && errno == EINTR) continue;
-    if (written <= 0) fail_with(written < 0 ? errno : EIO);
+    if (written <= 0) {
+      incomplete_ = true;
+      fail_with(written < 0 ? errno : EIO);
+    }
     bytes.remove_prefix(static_cast<size_t>(written));
   }
 }

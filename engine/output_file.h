@@ -25,7 +25,7 @@ class OutputFile {
   void append(OutputFile& other);
   uint64_t size() const { return size_; }
 
-  /// Flushes to the disk and renames. Nothing may be appended afterwards.
+  /// Flushes to the disk and renames. Nothing may be appended afterwards. Throws Error, also if append() did before.
   void commit();
 
   const std::filesystem::path& path() const { return path_; }
@@ -43,6 +43,7 @@ class OutputFile {
   std::string buffer_;
   int descriptor_ = -1;
   uint64_t size_ = 0;
+  bool incomplete_ = false;  // something could not be appended
 };
 
 }  // namespace sandglass

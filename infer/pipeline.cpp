@@ -249,7 +249,7 @@ void InferencePipeline::Implementation::number_faces(PicturePrediction& predicti
   if (!prediction.frame) return;
   if (!ids || ids_input != prediction.input) ids.emplace();
   ids_input = prediction.input;
-  ids->assign(prediction.faces, prediction.frame->seconds);
+  ids->number(prediction.faces, prediction.frame->seconds);
 }
 
 // Sends the faces that have gathered through the network.

@@ -218,7 +218,7 @@ TEST_F(BadInputTest, FullDiskLeavesWhatWasThere) {
   };
   for (const std::vector<std::string>& arguments :
        {std::vector<std::string>{"convert", weights, path("out.safetensors")},
-        {"infer", "--weights", weights, "--registered", face, "--heatmaps", path("out.safetensors")}}) {
+        {"infer", "--weights", weights, "--registered", face, "--force", "--heatmaps", path("out.safetensors")}}) {
     const Finished finished = wait(start(arguments, SANDGLASS_PROGRAM, limited));
     EXPECT_EQ(finished.code, 1);
     EXPECT_THAT(finished.err, OneErrorLineWith("out.safetensors: cannot be written"));
