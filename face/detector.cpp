@@ -37,12 +37,12 @@ std::filesystem::path landmark_model_path(const FaceDetectorOptions& options) {
 constexpr float kMove = 0.04f;
 constexpr std::array<Point, 5> kStarts{{{0, 0}, {kMove, kMove}, {-kMove, -kMove}, {kMove, -kMove}, {-kMove, kMove}}};
 
-Landmarks mean(const Landmarks* first, size_t count) {
+Landmarks mean(const std::vector<Landmarks>& found) {
   Landmarks sum{};
-  for (size_t i = 0; i < count; ++i) {
-    for (size_t k = 0; k < sum.size(); ++k) sum[k] = {sum[k].x + first[i][k].x, sum[k].y + first[i][k].y};
+  for (const Landmarks& one : found) {
+    for (size_t k = 0; k < sum.size(); ++k) sum[k] = {sum[k].x + one[k].x, sum[k].y + one[k].y};
   }
-  const float share = 1 / static_cast<float>(count);
+  const float share = 1 / static_cast<float>(found.size());
   for (Point& point : sum) point = {point.x * share, point.y * share};
   return sum;
 }
@@ -123,15 +123,14 @@ std::vector<Face> FaceDetector::detect_near(const Image& image, std::span<const 
 std::vector<Face> FaceDetector::with_landmarks(const Search& search, const std::vector<FaceBox>& boxes) const {
   std::vector<Face> faces;
   for (const FaceBox& box : boxes) faces.push_back(search.face(box));
-  std::vector<Landmarks> found(faces.size() * kStarts.size());
 #pragma omp parallel for schedule(dynamic, 1) num_threads(search.threads)
-  for (size_t i = 0; i < found.size(); ++i) {
-    const Face& face = faces[i / kStarts.size()];
-    const Point start = kStarts[i % kStarts.size()];
-    const float x = start.x * (face.right - face.left), y = start.y * (face.bottom - face.top);
-    found[i] = models_->landmarks.predict(search.grey, face.left + x, face.top + y, face.right + x, face.bottom + y);
+  for (Face& face : faces) {
+    std::array<Point, kStarts.size()> moves;
+    for (size_t i = 0; i < moves.size(); ++i) {
+      moves[i] = {kStarts[i].x * (face.right - face.left), kStarts[i].y * (face.bottom - face.top)};
+    }
+    face.landmarks = mean(models_->landmarks.predict(search.grey, face.left, face.top, face.right, face.bottom, moves));
   }
-  for (size_t i = 0; i < faces.size(); ++i) faces[i].landmarks = mean(&found[i * kStarts.size()], kStarts.size());
   const auto area = [](const Face& face) { return (face.right - face.left) * (face.bottom - face.top); };
   std::stable_sort(faces.begin(), faces.end(), [&](const Face& a, const Face& b) { return area(a) > area(b); });
   return faces;
