@@ -75,10 +75,10 @@ static inline sandglass_options sandglass_default_options(void) {
 /// Weights, settings and detector: read once, then shared by contexts in any number of threads.
 typedef struct sandglass_model sandglass_model;
 
-/// Reads the network's weights (.safetensors, .pth or .pth.tar, told apart by content) and the face detector; the
-/// latter takes about a second. `options` may be NULL: the defaults. Copies what it needs of them. NULL if a file is
-/// missing or broken, or an option of the detector is out of its range; sandglass_context_open says what is wrong with
-/// the others.
+/// Reads the network's weights (.safetensors, .pth, .pth.tar or .onnx, told apart by content) and the face detector;
+/// the latter takes about a second. `options` may be NULL: the defaults. Copies what it needs of them. NULL if a file
+/// is missing or broken, or an option of the detector is out of its range; sandglass_context_open says what is wrong
+/// with the others.
 SANDGLASS_API sandglass_model* sandglass_model_open(const char* weights, const sandglass_options* options);
 
 /// Does nothing with NULL.
