@@ -123,6 +123,7 @@ std::shared_ptr<const Model> open_model(const char* path, const sandglass_option
   model->reader.batch = options.batch == 0 ? 1 : options.batch;
   model->reader.max_faces = options.max_faces;
   model->reader.keep_heatmaps = options.heatmaps != 0;
+  model->reader.mirror = options.mirror != 0;
   model->weights = read_weights(path);
   if (options.no_detection) return model;
   FaceDetectorOptions detection;

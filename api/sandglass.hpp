@@ -32,7 +32,7 @@ class Error : public std::runtime_error {
 struct Options {
   std::string device, precision, landmark_model;
   int threads = 0, batch = 1, max_faces = 0;
-  bool detection = true, heatmaps = false;
+  bool detection = true, heatmaps = false, mirror = false;
   float minimum_face = 0, minimum_confidence = 0;
 };
 
@@ -110,6 +110,7 @@ class Model {
     given.max_faces = options.max_faces;
     given.no_detection = !options.detection;
     given.heatmaps = options.heatmaps;
+    given.mirror = options.mirror;
     given.minimum_face = options.minimum_face;
     given.minimum_confidence = options.minimum_confidence;
     sandglass_model* model = sandglass_model_open(weights.c_str(), &given);

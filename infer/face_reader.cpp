@@ -27,7 +27,8 @@ FaceReader::FaceReader(const Weights& weights, const FaceDetector* detector, con
   check(options.threads >= 0, "{} threads, expected 0 or more", options.threads);
   check(options.max_faces >= 0, "at most {} faces a picture, expected 0 or more", options.max_faces);
   const ThreadLimit limit(threads_);
-  network_ = std::make_unique<FaceNetwork>(weights, options.device, options.batch, options.keep_heatmaps);
+  network_ =
+      std::make_unique<FaceNetwork>(weights, options.device, options.batch, options.keep_heatmaps, options.mirror);
 }
 
 std::vector<FacePrediction> FaceReader::read(const Image& image) {

@@ -15,6 +15,7 @@ struct FaceReaderOptions {
   int batch = 1;      ///< faces that go through the network together, at least 1
   int max_faces = 0;  ///< of one picture, the largest or first; 0: all
   bool keep_heatmaps = false;
+  bool mirror = false;  ///< as InferenceNetwork's
 };
 
 /// Gives for a picture, bit for bit, what InferencePipeline gives for it with the same batch. Not for several threads

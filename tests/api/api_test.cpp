@@ -139,13 +139,16 @@ TEST_F(ApiTest, GivesWhatInferGivesForARegisteredFace) {
   write_image(folder / "1.png", picture(100, 100));
   InferenceOptions with;
   with.registered = true;
-  const ModelOwner model = open(write());
-  const ContextOwner context = open(model);
-  sandglass_picture* read = sandglass_picture_open((folder / "1.png").c_str());
-  ASSERT_TRUE(read) << sandglass_last_error();
-  EXPECT_EQ(sandglass_read_registered(context.get(), read->rgb, read->height, read->width, 300), 1);
-  sandglass_picture_close(read);
-  expect_equal(*sandglass_face_at(context.get(), 0), pipeline(folder / "1.png", with).faces[0]);
+  for (const bool mirror : {false, true}) {
+    options.mirror = with.mirror = mirror;
+    const ModelOwner model = open(write());
+    const ContextOwner context = open(model);
+    sandglass_picture* read = sandglass_picture_open((folder / "1.png").c_str());
+    ASSERT_TRUE(read) << sandglass_last_error();
+    EXPECT_EQ(sandglass_read_registered(context.get(), read->rgb, read->height, read->width, 300), 1);
+    sandglass_picture_close(read);
+    expect_equal(*sandglass_face_at(context.get(), 0), pipeline(folder / "1.png", with).faces[0]);
+  }
 }
 
 TEST_F(ApiTest, GivesWhatInferGivesForFacesThatAreFound) {
