@@ -159,7 +159,7 @@ HostTensor read_tensor(const onnx::TensorProto& from, const std::string& path) {
   check(
       from.data_location() != onnx::TensorProto::EXTERNAL,
       "{}: the values of tensor {} are in another file; export the model as one file (PyTorch: torch.onnx.export(..., "
-      "external_data=False))",
+      "optimize=False, external_data=False))",
       path, name);
   const auto type =
       std::ranges::find(kTypes, from.data_type(), &std::pair<TensorType, onnx::TensorProto::DataType>::second);
