@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <climits>
+#include <optional>
 #include <set>
+#include <span>
 
 #include "engine/error.h"
 #include "engine/file.h"
@@ -52,7 +54,11 @@ namespace {
 // The version of the file format that came with operator set 13.
 constexpr int64_t kIrVersion = 7;
 
-constexpr std::pair<TensorType, onnx::TensorProto::DataType> kTypes[] = {
+struct ElementType {
+  TensorType ours;
+  onnx::TensorProto::DataType theirs;
+};
+constexpr ElementType kTypes[] = {
     {TensorType::f32, onnx::TensorProto::FLOAT},   {TensorType::f64, onnx::TensorProto::DOUBLE},
     {TensorType::f16, onnx::TensorProto::FLOAT16}, {TensorType::bf16, onnx::TensorProto::BFLOAT16},
     {TensorType::i64, onnx::TensorProto::INT64},   {TensorType::i32, onnx::TensorProto::INT32},
@@ -113,8 +119,7 @@ void write_value(const OnnxValue& value, onnx::ValueInfoProto& to) {
 
 void write_tensor(const HostTensor& tensor, onnx::TensorProto& to) {
   to.set_name(tensor.name);
-  to.set_data_type(
-      std::ranges::find(kTypes, tensor.type, &std::pair<TensorType, onnx::TensorProto::DataType>::first)->second);
+  to.set_data_type(std::ranges::find(kTypes, tensor.type, &ElementType::ours)->second);
   to.mutable_dims()->Assign(tensor.shape.begin(), tensor.shape.end());
   to.set_raw_data(tensor.bytes.data(), tensor.bytes.size());
 }
@@ -159,14 +164,13 @@ HostTensor read_tensor(const onnx::TensorProto& from, const std::string& path) {
   check(
       from.data_location() != onnx::TensorProto::EXTERNAL,
       "{}: the values of tensor {} are in another file; export the model as one file (PyTorch: torch.onnx.export(..., "
-      "external_data=False))",
+      "optimize=False, external_data=False))",
       path, name);
-  const auto type =
-      std::ranges::find(kTypes, from.data_type(), &std::pair<TensorType, onnx::TensorProto::DataType>::second);
+  const auto type = std::ranges::find(kTypes, from.data_type(), &ElementType::theirs);
   check(type != std::end(kTypes),
         "{}: tensor {} has elements of ONNX's type {}, which is not read; export it as float32", path, name,
         from.data_type());
-  HostTensor tensor{from.name(), type->first, {from.dims().begin(), from.dims().end()}, {}};
+  HostTensor tensor{from.name(), type->ours, {from.dims().begin(), from.dims().end()}, {}};
   const std::span<const std::byte> bytes =
       from.float_data_size() > 0 && tensor.type == TensorType::f32
           ? std::as_bytes(std::span(from.float_data().data(), from.float_data().size()))
