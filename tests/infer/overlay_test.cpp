@@ -60,6 +60,30 @@ TEST(Overlay, HeatChangesThePanelOfItsAuAlone) {
   EXPECT_NEAR(sum_y / sum, 40 + (5.5 / kSide) * 256, 3);
 }
 
+TEST(Overlay, HidesFacesInThePhotographAndInThePanels) {
+  PicturePrediction seen = prediction(100, 100, 1, 1);
+  for (int y = 0; y < 100; ++y)
+    for (int x = 0; x < 100; ++x) std::fill_n(seen.image.at(y, x), 3, static_cast<uint8_t>((x / 4 + y / 4) % 2 * 200));
+  seen.faces[0].landmarks.reset();  // its box is the whole picture
+  const Image open = draw_overlay(seen, names(1)), hidden = draw_overlay(seen, names(1), true);
+  ASSERT_EQ(open.width, hidden.width);
+  const auto contrast = [](const Image& image, int left) {
+    int least = 255, most = 0;
+    for (int y = 60; y < 120; ++y) {
+      for (int x = left; x < left + 60; ++x) {
+        least = std::min<int>(least, image.at(y, x)[1]);
+        most = std::max<int>(most, image.at(y, x)[1]);
+      }
+    }
+    return most - least;
+  };
+  for (const int left : {60, open.width - 18 - 40}) {
+    const int at = std::min(left, open.width - 18 - 61);
+    EXPECT_GT(contrast(open, at), 100) << at;
+    EXPECT_LT(contrast(hidden, at), 40) << at;
+  }
+}
+
 TEST(Overlay, TakesAnyNumberOfFacesAndAus) {
   for (const int faces : {0, 1, 2, 15}) {
     for (const int aus : {1, 5, 12}) {
