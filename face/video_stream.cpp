@@ -325,16 +325,18 @@ void FileReader::finish() {
   check(number_ >= 0, "{}: has no frame that can be decoded", name_);
 }
 
-#endif
-
 std::unique_ptr<VideoStream::Reader> make_reader(const std::string& source, const VideoStreamOptions& options) {
-#ifdef SANDGLASS_FFMPEG
   return std::make_unique<FileReader>(source, options);
+}
+
 #else
+
+std::unique_ptr<VideoStream::Reader> make_reader(const std::string& source, const VideoStreamOptions&) {
   Video without_ffmpeg(source);  // throws the Error that says so
   return nullptr;
-#endif
 }
+
+#endif
 
 }  // namespace
 
