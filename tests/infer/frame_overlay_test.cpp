@@ -150,7 +150,7 @@ TEST(FrameOverlay, HidesFacesAndWhereTheyWere) {
 }
 
 TEST(FrameOverlay, HasOneSizeWhateverIsSeen) {
-  for (const auto& [height, width] : {std::pair{240, 320}, {1, 1}, {3, 901}, {701, 33}, {2161, 3840}}) {
+  for (const auto& [height, width] : {std::pair{240, 320}, {1, 1}, {3, 901}, {701, 33}, {301, 4001}}) {
     FrameOverlay overlay(height, width, kAus);
     EXPECT_LE(std::max(overlay.height(), overlay.width()), 4096);
     EXPECT_EQ(overlay.height() % 2 + overlay.width() % 2, 0);
