@@ -1,9 +1,10 @@
 #include <fmt/format.h>
 
+#include "cli/build_info.h"
 #include "cli/commands.h"
 #include "engine/error.h"
 #include "face/au_points.h"
-#include "model/weights.h"
+#include "model/onnx_export.h"
 
 namespace sandglass {
 namespace {
@@ -12,11 +13,15 @@ struct ConvertFlags {
   std::filesystem::path in, out;
   std::vector<std::string> aus;
   int input_size = 0;
+  bool keep_batch_norm = false;
 };
 
 int convert(const ConvertFlags& flags) {
-  check(flags.out.extension() == ".safetensors",
-        "{}: weights are written as .safetensors only (PyTorch reads them with safetensors.torch.load_file)",
+  const bool onnx = flags.out.extension() == ".onnx";
+  check(onnx || flags.out.extension() == ".safetensors",
+        "{}: weights are written as .safetensors (PyTorch reads them with safetensors.torch.load_file) or .onnx",
+        flags.out.string());
+  check(onnx || !flags.keep_batch_norm, "{}: --keep-batch-norm is for .onnx; a .safetensors file always has batch norm",
         flags.out.string());
   Weights weights = read_weights(flags.in);
   if (!flags.aus.empty()) {
@@ -26,17 +31,23 @@ int convert(const ConvertFlags& flags) {
   }
   if (flags.input_size > 0) weights.config.input_size = flags.input_size;
   weights.config.check();
-  write_weights(flags.out, weights);
+  if (onnx) {
+    OnnxModel model = to_onnx(weights, flags.keep_batch_norm);
+    model.producer_version = kVersion;
+    write_onnx(flags.out, model);
+  } else {
+    write_weights(flags.out, weights);
+  }
   return 0;
 }
 
 }  // namespace
 
 Command add_convert(CLI::App& program) {
-  CLI::App* app = program.add_subcommand("convert", "Write weights as .safetensors, from PyTorch's .pth or .pth.tar");
+  CLI::App* app = program.add_subcommand("convert", "Write weights as .safetensors, or the network as .onnx");
   auto flags = std::make_shared<ConvertFlags>();
   app->add_option("IN", flags->in, "weights in any format that Sandglass reads")->type_name("")->required();
-  app->add_option("OUT", flags->out, "the .safetensors file to write")->type_name("")->required();
+  app->add_option("OUT", flags->out, "the .safetensors or .onnx file to write")->type_name("")->required();
   app->add_option("--aus", flags->aus, "names of the heatmaps' Action Units, where IN does not say them")
       ->type_name("AU06,AU10,...")
       ->delimiter(',')
@@ -44,6 +55,10 @@ Command add_convert(CLI::App& program) {
   app->add_option("--input-size", flags->input_size, "pixels of the network's input, where IN does not say it")
       ->type_name("PIXELS")
       ->check(within(8, 4096));
+  app->add_flag(
+      "--keep-batch-norm", flags->keep_batch_norm,
+      "in .onnx leave batch norm as nodes of its own, so that the weights can be read back, instead of folding "
+      "it into the convolutions");
   return {app, [flags] { return convert(*flags); }};
 }
 

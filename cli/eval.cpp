@@ -15,7 +15,7 @@ Command add_eval(CLI::App& program) {
   auto flags = std::make_shared<Flags>();
   EvaluationOptions& options = flags->options;
   ScoreOptions& scores = options.scores;
-  app->add_option("--weights", options.weights, "the network: .safetensors, .pth or .pth.tar")
+  app->add_option("--weights", options.weights, "the network: .safetensors, .pth, .pth.tar or .onnx")
       ->type_name("FILE")
       ->required();
   app->add_option("--data", options.manifest,
@@ -40,6 +40,7 @@ Command add_eval(CLI::App& program) {
       ->delimiter(',')
       ->allow_extra_args(false)
       ->check(within(0.0, kMostMisalignment));
+  app->add_flag("--mirror", options.mirror, "average with the mirrored picture's intensities; takes twice the time");
   app->add_option("--seed", scores.bootstrap.seed, "of the intervals' samples and the moves' directions")
       ->type_name("N")
       ->capture_default_str();

@@ -1,24 +1,35 @@
 #include <fmt/ranges.h>
 
+#include <unistd.h>
+
 #include <chrono>
-#include <cstdio>
+#include <iostream>
 
 #include "cli/build_info.h"
 #include "cli/commands.h"
 #include "engine/error.h"
-#include "infer/overlay.h"
+#include "infer/overlay_writer.h"
 #include "infer/pipeline.h"
 #include "infer/results.h"
+#include "infer/steady.h"
 #include "train/manifest.h"
+#include "train/progress.h"
 
 namespace sandglass {
 namespace {
 
 struct InferFlags {
   std::vector<std::filesystem::path> inputs;
-  std::filesystem::path weights, csv, json, overlay, heatmaps, landmarks;
+  bool sequence = false;
+  std::filesystem::path weights, landmarks;
+  std::filesystem::path csv, openface, json, json_lines, heatmaps, overlay;
+  double threshold = 2;  // as eval's
+  double smoothing = 0;
+  std::optional<double> baseline;
+  bool anonymize = false;
+  std::string size;  // of frames
   InferenceOptions options;
-  bool quiet = false;
+  bool force = false, quiet = false;
 };
 
 // A manifest (or any CSV with its columns `image` and x_0 ... y_67), an imglab XML, or a folder of .pts files.
@@ -40,106 +51,260 @@ GivenLandmarks read_landmarks(const std::filesystem::path& path) {
   return given;
 }
 
-// What happened to the inputs.
-struct Tally {
-  int pictures = 0, faces = 0, without_face = 0;
-  std::vector<std::string> failures;
+void set_size(VideoStreamOptions& video, const std::string& text) {
+  char end = 0;
+  check(std::sscanf(text.c_str(), "%dx%d%c", &video.width, &video.height, &end) == 2 && video.width > 0 &&
+            video.height > 0,
+        "--size {}: expected WIDTHxHEIGHT in pixels, for example 640x480", text);
+}
+
+void make_folder(const std::filesystem::path& folder) {
+  std::error_code error;
+  std::filesystem::create_directories(folder, error);
+  check(std::filesystem::is_directory(folder), "{}: this folder cannot be made ({})", folder.string(), error.message());
+}
+
+// What a run writes.
+class Results {
+ public:
+  // Files that cannot be written, or must not be, are said before the work, not after it.
+  Results(const InferFlags& flags, std::span<const Input> inputs, const Weights& weights) : force_(flags.force) {
+    const std::string program = fmt::format("sandglass {}", kVersion);
+    if (claim(flags.csv)) add<CsvWriter>(flags.csv, weights.aus, flags.threshold);
+    if (claim(flags.json))
+      add<JsonWriter>(flags.json, weights.aus, program, flags.weights.string(), JsonWriter::Layout::document);
+    if (claim(flags.json_lines))
+      add<JsonWriter>(flags.json_lines, weights.aus, program, flags.weights.string(), JsonWriter::Layout::lines);
+    if (claim(flags.heatmaps)) add<HeatmapWriter>(flags.heatmaps, weights.aus, weights.config.map_size());
+    if (!flags.openface.empty())
+      add<OpenFaceWriter>(claim_folder(flags.openface, inputs, ".csv", ".csv"), weights.aus, flags.threshold);
+    if (!flags.overlay.empty())
+      add<OverlayWriter>(claim_folder(flags.overlay, inputs, ".jpg", ".mp4"), inputs, weights.aus, flags.anonymize);
+  }
+
+  void add(const PicturePrediction& prediction) {
+    for (const auto& writer : writers_) writer->add(prediction);
+  }
+  void commit() {
+    for (const auto& writer : writers_) {
+      writer->commit();
+      for (const std::string& remark : writer->remarks()) fmt::print(stderr, "sandglass: note: {}\n", remark);
+    }
+  }
+  // After an error in one of them: completes those that can be. What was read is not lost because, say, a disk is full.
+  void save_what_can_be_saved() {
+    for (const auto& writer : writers_) {
+      try {
+        writer->commit();
+      } catch (const Error&) {  // the error that is being reported came first
+      }
+    }
+  }
+  bool none() const { return writers_.empty(); }
+  bool on_standard_output() const { return on_standard_output_; }
+
+ private:
+  template <typename Writer, typename... Arguments>
+  void add(Arguments&&... arguments) {
+    writers_.push_back(std::make_unique<Writer>(std::forward<Arguments>(arguments)...));
+  }
+
+  // Whether this file is to be written. Throws Error if it is there and shall not be replaced.
+  bool claim(const std::filesystem::path& path) {
+    if (path.empty()) return false;
+    if (path == "-") {
+      check(!on_standard_output_, "only one of the results can go to standard output (-)");
+      return on_standard_output_ = true;
+    }
+    std::error_code error;
+    check(force_ || !std::filesystem::is_regular_file(path, error),
+          "{}: is there already; name another file, or give --force to replace it", path.string());
+    return true;
+  }
+  std::vector<std::filesystem::path> claim_folder(const std::filesystem::path& folder, std::span<const Input> inputs,
+                                                  const std::string& of_picture, const std::string& of_video) {
+    make_folder(folder);
+    std::vector<std::filesystem::path> paths = output_paths(folder, inputs, of_picture, of_video);
+    for (const std::filesystem::path& path : paths) claim(path);
+    return paths;
+  }
+
+  const bool force_;
+  std::vector<std::unique_ptr<ResultWriter>> writers_;
+  bool on_standard_output_ = false;
 };
 
-int infer(const InferFlags& flags) {
-  const InputList list = find_inputs(flags.inputs);
-  for (const std::string& remark : list.remarks) fmt::print(stderr, "sandglass: note: {}\n", remark);
+// What happened to the inputs, and what the user sees of it meanwhile.
+class Tally {
+ public:
+  explicit Tally(size_t inputs) : inputs_(inputs) {}
 
-  const Weights weights = read_weights(flags.weights);
+  void count(const PicturePrediction& prediction) {
+    if (!prediction.error.empty()) {
+      failures_.push_back(prediction.error);
+    } else {
+      ++pictures_;
+      faces_ += prediction.faces.size();
+      without_face_ += prediction.faces.empty();
+    }
+    if (!prediction.frame) return;
+    if (!video_ || *video_ != prediction.input) {
+      video_ = prediction.input;
+      first_second_ = prediction.frame->seconds;
+      video_begin_ = Clock::now();
+      video_frames_ = 0;
+    }
+    ++video_frames_;
+  }
+
+  // One line about the video that is read.
+  std::string state(const PicturePrediction& prediction) const {
+    const FrameTime& frame = *prediction.frame;
+    const double passed = seconds_since(video_begin_), done = frame.seconds - first_second_;
+    std::string line = inputs_ > 1 ? fmt::format("({} of {}) ", prediction.input + 1, inputs_) : "";
+    line += fmt::format("{}  {}", prediction.path.filename().string(), duration_text(frame.seconds));
+    if (frame.end > 0) line += " of " + duration_text(frame.end);
+    line += fmt::format("  {:.1f} frames/s  {:.2f} x real time", static_cast<double>(video_frames_) / passed,
+                        done / passed);
+    if (frame.end > frame.seconds && done > 0)
+      line += fmt::format("  {} left", duration_text((frame.end - frame.seconds) * passed / done));
+    return line;
+  }
+
+  std::string summary() const {
+    const double seconds = seconds_since(begin_);
+    return fmt::format("{} pictures, {} faces, {} without a face, {} failed; {:.1f} s, {:.1f} pictures/s", pictures_,
+                       faces_, without_face_, failures_.size(), seconds, static_cast<double>(pictures_) / seconds);
+  }
+  const std::vector<std::string>& failures() const { return failures_; }
+
+ private:
+  using Clock = std::chrono::steady_clock;
+  static double seconds_since(Clock::time_point begin) {
+    return std::chrono::duration<double>(Clock::now() - begin).count();
+  }
+
+  const size_t inputs_;
+  const Clock::time_point begin_ = Clock::now();
+  size_t pictures_ = 0, faces_ = 0, without_face_ = 0;
+  std::vector<std::string> failures_;
+  std::optional<size_t> video_;  // whose frames come now
+  Clock::time_point video_begin_;
+  double first_second_ = 0;
+  size_t video_frames_ = 0;
+};
+
+void check_flags(const InferFlags& flags, std::span<const Input> inputs, const Weights& weights) {
   if (weights.config.head == Head::regression)
     for (const auto& [flag, path] : {std::pair("--heatmaps", &flags.heatmaps), {"--overlay", &flags.overlay}})
       check(path->empty(), "{}: this network states intensities and has no heatmaps; leave out {}",
             flags.weights.string(), flag);
+  for (const Input& input : inputs) {
+    if (input.kind == InputKind::picture) continue;
+    check(flags.landmarks.empty(), "{}: --landmarks is for pictures; leave it out, faces in videos are found",
+          input.path.string());
+    std::error_code error;
+    check(!flags.baseline || input.kind == InputKind::sequence || std::filesystem::is_regular_file(input.path, error),
+          "{}: --baseline reads a video twice, which only a file allows", input.path.string());
+  }
+}
+
+int infer(const InferFlags& flags) {
+  const InputList list =
+      find_inputs(flags.inputs, {.sequences = flags.sequence, .videos = !flags.options.video.format.empty()});
+  for (const std::string& remark : list.remarks) fmt::print(stderr, "sandglass: note: {}\n", remark);
+
+  const Weights weights = read_weights(flags.weights);
+  check_flags(flags, list.inputs, weights);
   InferenceOptions options = flags.options;
   std::optional<GivenLandmarks> landmarks;
   if (!flags.landmarks.empty()) options.landmarks = &landmarks.emplace(read_landmarks(flags.landmarks));
   options.keep_images = !flags.overlay.empty();
   options.keep_heatmaps = options.keep_images || !flags.heatmaps.empty();
+  options.interrupted = options.video.interrupted = &interrupted_by_signal();
+  Results results(flags, list.inputs, weights);
 
-  // Files that cannot be written are said before the work, not after it.
-  std::vector<std::unique_ptr<ResultWriter>> writers;
-  if (!flags.csv.empty()) writers.push_back(std::make_unique<CsvWriter>(flags.csv, weights.aus));
-  if (!flags.json.empty())
-    writers.push_back(std::make_unique<JsonWriter>(flags.json, weights.aus, fmt::format("sandglass {}", kVersion),
-                                                   flags.weights.string()));
-  if (!flags.heatmaps.empty())
-    writers.push_back(std::make_unique<HeatmapWriter>(flags.heatmaps, weights.aus, weights.config.map_size()));
-  std::vector<std::filesystem::path> overlays;
-  if (!flags.overlay.empty()) {
-    std::error_code error;
-    std::filesystem::create_directories(flags.overlay, error);
-    check(std::filesystem::is_directory(flags.overlay), "{}: this folder cannot be made ({})", flags.overlay.string(),
-          error.message());
-    overlays = overlay_paths(flags.overlay, list.inputs);
+  std::optional<NeutralBaseline> baseline;
+  bool complete = true;
+  if (flags.baseline) {
+    InferenceOptions first_pass = options;
+    first_pass.keep_images = first_pass.keep_heatmaps = false;
+    baseline.emplace(*flags.baseline);
+    complete = InferencePipeline(weights, first_pass).run(list.inputs, [&](PicturePrediction& prediction) {
+      baseline->learn(prediction);
+    });
   }
+  std::optional<Smoothing> smoothing;
+  if (flags.smoothing > 0) smoothing.emplace(flags.smoothing);
 
-  options.interrupted = &interrupted_by_signal();
+  Tally tally(list.inputs.size());
+  std::ostream& out = results.on_standard_output() ? std::cerr : std::cout;
   InferencePipeline pipeline(weights, options);
-  Tally tally;
-  size_t number = 0;
-  const auto begin = std::chrono::steady_clock::now();
-  pipeline.run(list.inputs, [&](const PicturePrediction& prediction) {
-    for (const auto& writer : writers) writer->add(prediction);
-    const size_t place = number++;
-    if (!prediction.error.empty()) {
-      tally.failures.push_back(prediction.error);
-      return;
-    }
-    ++tally.pictures;
-    tally.faces += static_cast<int>(prediction.faces.size());
-    tally.without_face += prediction.faces.empty();
-    if (!overlays.empty()) write_image(overlays[place], draw_overlay(prediction, weights.aus));
-    if (!flags.quiet) fmt::print("{}", to_text(prediction, weights.aus));
-  });
-  const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
-  for (const auto& writer : writers) writer->commit();
-
-  if (!flags.quiet) {
-    fmt::print("{} pictures, {} faces, {} without a face, {} failed; {:.1f} s, {:.1f} pictures/s\n", tally.pictures,
-               tally.faces, tally.without_face, tally.failures.size(), seconds, tally.pictures / seconds);
+  std::optional<Progress> progress(std::in_place, std::cerr, isatty(STDERR_FILENO) != 0);
+  const auto take = [&](PicturePrediction& prediction) {
+    if (baseline) baseline->apply(prediction);
+    if (smoothing) smoothing->apply(prediction);
+    results.add(prediction);
+    tally.count(prediction);
+    if (flags.quiet) return;
+    if (prediction.frame && progress->due()) progress->show(tally.state(prediction));
+    const bool to_be_read = !prediction.frame || results.none();
+    if (prediction.error.empty() && to_be_read && !results.on_standard_output())
+      std::cout << to_text(prediction, weights.aus);
+  };
+  try {
+    complete = complete && pipeline.run(list.inputs, take);
+  } catch (...) {
+    results.save_what_can_be_saved();
+    throw;
   }
-  std::fflush(stdout);
-  for (const std::string& failure : tally.failures) fmt::print(stderr, "sandglass: error: {}\n", failure);
-  return tally.failures.empty() ? 0 : 1;
+  progress.reset();
+  for (const std::string& remark : pipeline.remarks()) fmt::print(stderr, "sandglass: note: {}\n", remark);
+  results.commit();
+
+  if (!flags.quiet) out << tally.summary() << std::endl;
+  for (const std::string& failure : tally.failures()) fmt::print(stderr, "sandglass: error: {}\n", failure);
+  if (!complete) fmt::print(stderr, "sandglass: error: interrupted; the results so far are written\n");
+  return complete && tally.failures().empty() ? 0 : 1;
 }
 
 }  // namespace
 
 Command add_infer(CLI::App& program) {
-  CLI::App* app = program.add_subcommand("infer", "Read Action Units from pictures and folders of pictures");
+  CLI::App* app = program.add_subcommand("infer", "Read Action Units from pictures and videos");
   auto flags = std::make_shared<InferFlags>();
   InferenceOptions& options = flags->options;
-  app->add_option("INPUT", flags->inputs, "pictures (JPEG, PNG, BMP) and folders of pictures")
+  app->add_option(
+         "INPUT", flags->inputs,
+         "pictures, videos, folders of them, patterns ('*.mp4', frame_%05d.png), cameras (/dev/video0), - for a "
+         "video on standard input")
       ->type_name("")
       ->required();
-  app->add_option("--weights", flags->weights, "the network: .safetensors, .pth or .pth.tar")
+  app->add_option("--weights", flags->weights, "the network: .safetensors, .pth, .pth.tar or .onnx")
       ->type_name("FILE")
       ->required();
-  app->add_option("--csv", flags->csv, "write a row per face")->type_name("FILE");
-  app->add_option("--json", flags->json, "write everything about each input")->type_name("FILE");
-  app->add_option("--overlay", flags->overlay, "draw each input's heatmaps over its faces, one picture per input")
-      ->type_name("DIR");
+
+  app->add_option("--csv", flags->csv, "write a row per face; here and below - is standard output")->type_name("FILE");
+  app->add_option("--openface", flags->openface, "write a CSV per input as OpenFace does")->type_name("DIR");
+  app->add_option("--json", flags->json, "write everything about each picture as one document")->type_name("FILE");
+  app->add_option("--jsonl", flags->json_lines, "the same, a line per picture or frame")->type_name("FILE");
   app->add_option("--heatmaps", flags->heatmaps, "write all heatmaps as one tensor")->type_name("FILE.safetensors");
+  app->add_option("--overlay", flags->overlay, "draw heatmaps over the faces: a picture per picture, a video per video")
+      ->type_name("DIR");
+  app->add_flag("--anonymize", flags->anonymize, "make the faces in overlays unrecognisable");
+  app->add_flag("--force", flags->force, "replace results that are there already");
+  app->add_option("--threshold", flags->threshold, "from this intensity on an Action Unit counts as present (AU06_c)")
+      ->type_name("I")
+      ->check(within(0.001, 5.0))
+      ->capture_default_str();
+  app->add_flag("--quiet", flags->quiet, "print nothing but errors");
+
   CLI::Option* registered =
       app->add_flag("--registered", options.registered, "the inputs are registered faces: squares, no detection");
   app->add_option("--landmarks", flags->landmarks,
                   "take landmarks from a CSV like a manifest, an imglab .xml or a folder of .pts files: no detection")
       ->type_name("FILE|DIR")
       ->excludes(registered);
-  add_device(*app, options.device);
-  app->add_option("--batch", options.batch, "faces that go through the network together")
-      ->type_name("N")
-      ->check(within(1, 1024))
-      ->capture_default_str();
-  app->add_option("--workers", options.workers, "threads that load pictures and find faces (0: one per core, up to 8)")
-      ->type_name("N")
-      ->check(within(0, 256))
-      ->capture_default_str();
   app->add_option("--max-faces", options.max_faces, "take only this many faces of a picture, the largest (0: all)")
       ->type_name("N")
       ->check(within(0, 100000))
@@ -155,8 +320,55 @@ Command add_infer(CLI::App& program) {
       ->capture_default_str();
   app->add_option("--landmark-model", options.detector.landmark_model, "dlib's 68-point model (default: Debian's)")
       ->type_name("FILE");
-  app->add_flag("--quiet", flags->quiet, "print nothing but errors");
-  return {app, [flags] { return infer(*flags); }};
+
+  VideoStreamOptions& video = options.video;
+  app->add_option("--start", video.start, "videos: from this second on")
+      ->type_name("SECONDS")
+      ->check(within(0.0, 1e9))
+      ->capture_default_str();
+  app->add_option("--end", video.end, "videos: before this second")->type_name("SECONDS")->check(within(0.0, 1e9));
+  app->add_option("--every", video.every, "videos: every so many frames one")
+      ->type_name("N")
+      ->check(within(1, 1000000))
+      ->capture_default_str();
+  app->add_option("--detect-every", options.detect_every,
+                  "videos: search the whole picture every so many frames, and near the faces in between (1: each frame "
+                  "like a photograph)")
+      ->type_name("N")
+      ->check(within(1, 1000))
+      ->capture_default_str();
+  app->add_flag("--sequence", flags->sequence, "the pictures of a folder are the frames of a video");
+  app->add_option("--rate", video.rate, "frames/s of sequences (30 by default) and raw frames, or asked of a camera")
+      ->type_name("R")
+      ->check(within(0.001, 10000.0));
+  app->add_option("--format", video.format, "FFmpeg's name of an input's format: rawvideo, mjpeg, v4l2, ...")
+      ->type_name("NAME");
+  app->add_option("--size", flags->size, "of raw frames, or asked of a camera")->type_name("WIDTHxHEIGHT");
+  app->add_option("--pixel-format", video.pixel_format, "FFmpeg's name; of raw frames (rgb24 by default)")
+      ->type_name("NAME");
+  app->add_flag("--mirror", options.mirror, "average with the mirrored face's intensities; takes twice the time");
+  app->add_option("--smooth", flags->smoothing, "videos: smooth intensities over about so many seconds")
+      ->type_name("SECONDS")
+      ->check(within(0.0, 1e6));
+  app->add_option("--baseline", flags->baseline,
+                  "videos: subtract from each face's intensities their quantile, 0 to 0.5: its neutral level; reads "
+                  "everything twice")
+      ->type_name("SHARE")
+      ->check(within(0.0, 0.5));
+
+  add_device(*app, options.device);
+  app->add_option("--batch", options.batch, "faces that go through the network together")
+      ->type_name("N")
+      ->check(within(1, 1024))
+      ->capture_default_str();
+  app->add_option("--workers", options.workers, "threads that decode and find faces (0: one per core, up to 8)")
+      ->type_name("N")
+      ->check(within(0, 256))
+      ->capture_default_str();
+  return {app, [flags] {
+            if (!flags->size.empty()) set_size(flags->options.video, flags->size);
+            return infer(*flags);
+          }};
 }
 
 }  // namespace sandglass

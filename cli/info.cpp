@@ -12,6 +12,7 @@
 #include "cli/library_versions.h"
 #include "cli/network_flags.h"
 #include "engine/error.h"
+#include "engine/onnx_file.h"
 #include "face/detector.h"
 #include "face/landmark_files.h"
 #include "face/video.h"
@@ -65,6 +66,7 @@ void print_program() {
 #else
   print("libzip", "left out of this build: PyTorch's zip files (.pth) cannot be read");
 #endif
+  print_or("ONNX", onnx_version(), "ONNX files are neither read nor written");
   print_or("FFmpeg", Video::library_version(), "videos cannot be read");
   print_or("matio", mat_library_version(), "DISFA's landmarks cannot be read");
 #ifndef SANDGLASS_LIBJPEG
@@ -178,7 +180,8 @@ Command add_info(CLI::App& program) {
       program.add_subcommand("info", "Show devices and libraries, what is in a file of weights, or a memory plan");
   auto flags = std::make_shared<InfoFlags>();
   CLI::Option* file =
-      app->add_option("FILE", flags->file, "weights or a checkpoint (.safetensors, .pth, .pth.tar): show what it holds")
+      app->add_option("FILE", flags->file,
+                      "weights or a checkpoint (.safetensors, .pth, .pth.tar, .onnx): show what it holds")
           ->type_name("");
   app->add_flag("--tensors", flags->tensors, "list its tensors, too")->needs(file);
   CLI::Option* plan =

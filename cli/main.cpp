@@ -3,6 +3,7 @@
 #include <fmt/ranges.h>
 #include <unistd.h>
 
+#include <csignal>
 #include <cstdlib>
 #include <iostream>
 #include <new>
@@ -90,6 +91,7 @@ int run(int count, char** arguments) {
 
 int main(int count, char** arguments) {
   sandglass::restart_with_short_spins(arguments);
+  std::signal(SIGPIPE, SIG_IGN);  // a reader who went away is an error as any other: unfinished files are removed
   try {
     return sandglass::run(count, arguments);
   } catch (const std::bad_alloc&) {

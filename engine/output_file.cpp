@@ -23,11 +23,20 @@ std::string temporary_name(const std::filesystem::path& path) {
 
 }  // namespace
 
-OutputFile::OutputFile(std::filesystem::path path) : path_(std::move(path)), temporary_(temporary_name(path_)) {
+OutputFile::OutputFile(std::filesystem::path path) : path_(std::move(path)) {
   check(!path_.empty(), "the name of a file to write is empty");
+  if (is_standard_output()) {
+    descriptor_ = dup(STDOUT_FILENO);
+    if (descriptor_ < 0) fail_with(errno);
+    return;
+  }
+  temporary_ = temporary_name(path_);
   std::error_code error;
-  check(!std::filesystem::is_directory(path_, error),
+  const auto status = std::filesystem::status(path_, error);
+  check(!std::filesystem::is_directory(status),
         "{}: is a folder, expected the name of a file to write; it cannot be written", path_.string());
+  check(!std::filesystem::exists(status) || std::filesystem::is_regular_file(status),
+        "{}: is no file but a device or the like, which is not replaced; it cannot be written", path_.string());
   descriptor_ = open(temporary_.c_str(), O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
   if (descriptor_ < 0) fail_with(errno);
 }
@@ -35,13 +44,13 @@ OutputFile::OutputFile(std::filesystem::path path) : path_(std::move(path)), tem
 OutputFile::~OutputFile() {
   if (descriptor_ < 0) return;
   close(descriptor_);
-  unlink(temporary_.c_str());
+  if (!is_standard_output()) unlink(temporary_.c_str());
 }
 
 void OutputFile::append(std::string_view bytes) {
   size_ += bytes.size();
   if (buffer_.size() + bytes.size() > kBuffer) flush();
-  if (bytes.size() > kBuffer) {
+  if (bytes.size() > kBuffer || is_standard_output()) {
     write_all(bytes);
   } else {
     buffer_ += bytes;
@@ -62,9 +71,12 @@ void OutputFile::append(OutputFile& other) {
 }
 
 void OutputFile::commit() {
+  if (incomplete_) fail_with(EIO);
   flush();
-  if (fsync(descriptor_) != 0) fail_with(errno);
-  if (std::rename(temporary_.c_str(), path_.c_str()) != 0) fail_with(errno);
+  if (!is_standard_output()) {
+    if (fsync(descriptor_) != 0) fail_with(errno);
+    if (std::rename(temporary_.c_str(), path_.c_str()) != 0) fail_with(errno);
+  }
   close(descriptor_);
   descriptor_ = -1;
 }
@@ -78,12 +90,16 @@ void OutputFile::write_all(std::string_view bytes) {
   while (!bytes.empty()) {
     const ssize_t written = write(descriptor_, bytes.data(), bytes.size());
     if (written < 0 && errno == EINTR) continue;
-    if (written <= 0) fail_with(written < 0 ? errno : EIO);
+    if (written <= 0) {
+      incomplete_ = true;
+      fail_with(written < 0 ? errno : EIO);
+    }
     bytes.remove_prefix(static_cast<size_t>(written));
   }
 }
 
 void OutputFile::fail_with(int reason) const {
+  if (is_standard_output()) fail("standard output: cannot be written ({})", std::strerror(reason));
   fail("{}: cannot be written ({}); the previous content, if any, is untouched", path_.string(), std::strerror(reason));
 }
 

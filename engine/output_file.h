@@ -9,7 +9,8 @@
 namespace sandglass {
 
 /// A file under a temporary name in the folder of `path`. commit() gives it its name; until then `path` keeps whatever
-/// it held. Without commit() nothing remains. Errors name `path`.
+/// it held. Without commit() nothing remains. Errors name `path`. The path "-" is standard output: all that is appended
+/// goes there at once.
 class OutputFile {
  public:
   /// Throws Error if the folder is missing or cannot be written to.
@@ -24,7 +25,7 @@ class OutputFile {
   void append(OutputFile& other);
   uint64_t size() const { return size_; }
 
-  /// Flushes to the disk and renames. Nothing may be appended afterwards.
+  /// Flushes to the disk and renames. Nothing may be appended afterwards. Throws Error, also if append() did before.
   void commit();
 
   const std::filesystem::path& path() const { return path_; }
@@ -32,6 +33,7 @@ class OutputFile {
   const std::string& temporary() const { return temporary_; }
 
  private:
+  bool is_standard_output() const { return path_ == "-"; }
   void flush();
   void write_all(std::string_view bytes);
   [[noreturn]] void fail_with(int reason) const;
@@ -41,6 +43,7 @@ class OutputFile {
   std::string buffer_;
   int descriptor_ = -1;
   uint64_t size_ = 0;
+  bool incomplete_ = false;  // something could not be appended
 };
 
 }  // namespace sandglass

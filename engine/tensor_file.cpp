@@ -9,6 +9,7 @@
 
 #include "engine/error.h"
 #include "engine/file.h"
+#include "engine/onnx_file.h"
 #include "engine/pytorch_file.h"
 #include "engine/safetensors.h"
 
@@ -165,9 +166,11 @@ TensorFile read_tensor_file(const std::filesystem::path& path) {
   const std::string content = read_file(path);
   if (looks_like_safetensors(content)) return parse_safetensors(content, path.string());
   if (looks_like_pytorch(content)) return parse_pytorch(content, path.string());
-  check(!content.empty(), "{}: is empty, expected a safetensors file or a PyTorch checkpoint", path.string());
-  fail("{}: not a safetensors file nor a PyTorch checkpoint (torch.save); it begins with {}", path.string(),
-       in_quotes(std::string_view(content).substr(0, 16)));
+  if (looks_like_onnx(content)) return network_tensors(parse_onnx(content, path.string()));
+  check(!content.empty(), "{}: is empty, expected a safetensors file, a PyTorch checkpoint or an ONNX model",
+        path.string());
+  fail("{}: not a safetensors file nor a PyTorch checkpoint (torch.save) nor an ONNX model; it begins with {}",
+       path.string(), in_quotes(std::string_view(content).substr(0, 16)));
 }
 
 }  // namespace sandglass

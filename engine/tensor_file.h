@@ -62,7 +62,8 @@ struct TensorFile {
 };
 
 /// Reads a file of weights in any format this program knows, recognised by its content, not by its name: safetensors
-/// (see engine/safetensors.h) or a PyTorch checkpoint (see engine/pytorch_file.h).
+/// (see engine/safetensors.h), a PyTorch checkpoint (see engine/pytorch_file.h) or an ONNX model (network_tensors() of
+/// engine/onnx_file.h).
 /// Throws Error naming the file, and the tensor where one is at fault, if it is missing, damaged or of another kind.
 TensorFile read_tensor_file(const std::filesystem::path& path);
 

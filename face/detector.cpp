@@ -37,12 +37,12 @@ std::filesystem::path landmark_model_path(const FaceDetectorOptions& options) {
 constexpr float kMove = 0.04f;
 constexpr std::array<Point, 5> kStarts{{{0, 0}, {kMove, kMove}, {-kMove, -kMove}, {kMove, -kMove}, {-kMove, kMove}}};
 
-Landmarks mean(const Landmarks* first, size_t count) {
+Landmarks mean(const std::vector<Landmarks>& found) {
   Landmarks sum{};
-  for (size_t i = 0; i < count; ++i) {
-    for (size_t k = 0; k < sum.size(); ++k) sum[k] = {sum[k].x + first[i][k].x, sum[k].y + first[i][k].y};
+  for (const Landmarks& one : found) {
+    for (size_t k = 0; k < sum.size(); ++k) sum[k] = {sum[k].x + one[k].x, sum[k].y + one[k].y};
   }
-  const float share = 1 / static_cast<float>(count);
+  const float share = 1 / static_cast<float>(found.size());
   for (Point& point : sum) point = {point.x * share, point.y * share};
   return sum;
 }
@@ -74,40 +74,63 @@ FaceDetector::~FaceDetector() = default;
 
 bool FaceDetector::available() { return BoxDetector::kAvailable; }
 
-std::vector<Face> FaceDetector::detect(const Image& image) const {
-  if (image.height < 1 || image.width < 1) return {};
-  const GreyImage grey = grey_image(image);
-  const float minimum =
-      options_.minimum_face > 0 ? options_.minimum_face : automatic_minimum_face(image.height, image.width);
-  const float scale = BoxDetector::kWindow / minimum;
-  const auto scaled = [scale](int side) { return std::max(1, static_cast<int>(std::lround(side * scale))); };
-  const int height = scaled(image.height), width = scaled(image.width);
-  const bool as_it_is = height == image.height && width == image.width;
-  const int threads = options_.threads > 0 ? options_.threads : omp_get_max_threads();
-  const std::vector<FaceBox> boxes =
-      models_->boxes->find(as_it_is ? grey : resized(grey, height, width), options_.threshold, threads);
+struct FaceDetector::Search {
+  GreyImage grey, scaled;  // the picture as it is, for landmarks, and as it is searched
+  int threads;
+  float scale_x, scale_y;  // of the second
+
+  Search(const Image& image, const FaceDetectorOptions& options)
+      : grey(grey_image(image)), threads(options.threads > 0 ? options.threads : omp_get_max_threads()) {
+    const float minimum =
+        options.minimum_face > 0 ? options.minimum_face : automatic_minimum_face(image.height, image.width);
+    const float scale = BoxDetector::kWindow / minimum;
+    const auto side = [scale](int side) { return std::max(1, static_cast<int>(std::lround(side * scale))); };
+    scaled = resized(grey, side(image.height), side(image.width));
+    scale_x = static_cast<float>(scaled.width) / static_cast<float>(image.width);
+    scale_y = static_cast<float>(scaled.height) / static_cast<float>(image.height);
+  }
 
   // Pixel centres: place p of the searched picture is (p + 0.5) / scale - 0.5 of the original.
-  const float scale_x = static_cast<float>(width) / static_cast<float>(image.width);
-  const float scale_y = static_cast<float>(height) / static_cast<float>(image.height);
+  Face face(const FaceBox& box) const {
+    Face made;
+    made.left = (box.left + 0.5f) / scale_x - 0.5f;
+    made.right = (box.right + 0.5f) / scale_x - 0.5f;
+    made.top = (box.top + 0.5f) / scale_y - 0.5f;
+    made.bottom = (box.bottom + 0.5f) / scale_y - 0.5f;
+    made.confidence = box.score;
+    return made;
+  }
+  FaceBox box(const Face& face) const {
+    return {(face.left + 0.5f) * scale_x - 0.5f, (face.top + 0.5f) * scale_y - 0.5f,
+            (face.right + 0.5f) * scale_x - 0.5f, (face.bottom + 0.5f) * scale_y - 0.5f, face.confidence};
+  }
+};
+
+std::vector<Face> FaceDetector::detect(const Image& image) const {
+  if (image.height < 1 || image.width < 1) return {};
+  const Search search(image, options_);
+  return with_landmarks(search, models_->boxes->find(search.scaled, options_.threshold, search.threads));
+}
+
+std::vector<Face> FaceDetector::detect_near(const Image& image, std::span<const Face> before) const {
+  if (image.height < 1 || image.width < 1 || before.empty()) return {};
+  const Search search(image, options_);
+  std::vector<FaceBox> boxes;
+  for (const Face& face : before) boxes.push_back(search.box(face));
+  return with_landmarks(search, models_->boxes->find_near(search.scaled, boxes, options_.threshold, search.threads));
+}
+
+std::vector<Face> FaceDetector::with_landmarks(const Search& search, const std::vector<FaceBox>& boxes) const {
   std::vector<Face> faces;
-  for (const FaceBox& box : boxes) {
-    Face& face = faces.emplace_back();
-    face.left = (box.left + 0.5f) / scale_x - 0.5f;
-    face.right = (box.right + 0.5f) / scale_x - 0.5f;
-    face.top = (box.top + 0.5f) / scale_y - 0.5f;
-    face.bottom = (box.bottom + 0.5f) / scale_y - 0.5f;
-    face.confidence = box.score;
+  for (const FaceBox& box : boxes) faces.push_back(search.face(box));
+#pragma omp parallel for schedule(dynamic, 1) num_threads(search.threads)
+  for (Face& face : faces) {
+    std::array<Point, kStarts.size()> moves;
+    for (size_t i = 0; i < moves.size(); ++i) {
+      moves[i] = {kStarts[i].x * (face.right - face.left), kStarts[i].y * (face.bottom - face.top)};
+    }
+    face.landmarks = mean(models_->landmarks.predict(search.grey, face.left, face.top, face.right, face.bottom, moves));
   }
-  std::vector<Landmarks> found(faces.size() * kStarts.size());
-#pragma omp parallel for schedule(dynamic, 1) num_threads(threads)
-  for (size_t i = 0; i < found.size(); ++i) {
-    const Face& face = faces[i / kStarts.size()];
-    const Point start = kStarts[i % kStarts.size()];
-    const float x = start.x * (face.right - face.left), y = start.y * (face.bottom - face.top);
-    found[i] = models_->landmarks.predict(grey, face.left + x, face.top + y, face.right + x, face.bottom + y);
-  }
-  for (size_t i = 0; i < faces.size(); ++i) faces[i].landmarks = mean(&found[i * kStarts.size()], kStarts.size());
   const auto area = [](const Face& face) { return (face.right - face.left) * (face.bottom - face.top); };
   std::stable_sort(faces.begin(), faces.end(), [&](const Face& a, const Face& b) { return area(a) > area(b); });
   return faces;

@@ -42,9 +42,6 @@ FFmpeg load() {
   SANDGLASS_AVCODEC(SANDGLASS_FIND_AVCODEC)
   SANDGLASS_AVFORMAT(SANDGLASS_FIND_AVFORMAT)
   SANDGLASS_SWSCALE(SANDGLASS_FIND_SWSCALE)
-  SANDGLASS_AVUTIL_WRITING(SANDGLASS_FIND_AVUTIL)
-  SANDGLASS_AVCODEC_WRITING(SANDGLASS_FIND_AVCODEC)
-  SANDGLASS_AVFORMAT_WRITING(SANDGLASS_FIND_AVFORMAT)
   return functions;
 }
 
@@ -53,6 +50,17 @@ FFmpeg load() {
 const FFmpeg& ffmpeg() {
   static const FFmpeg functions = load();
   return functions;
+}
+
+void load_ffmpeg_devices(const std::string& format) {
+  // libavdevice has the version number of libavformat.
+  const std::string name = "libavdevice.so." AV_STRINGIFY(LIBAVFORMAT_VERSION_MAJOR);
+  void* const handle = dlopen(name.c_str(), RTLD_NOW);
+  check(handle, "the format '{}' is none of libavformat's; cameras need {}, which could not be loaded ({})", format,
+        name, dlerror());
+  const auto add_formats = reinterpret_cast<void (*)()>(dlsym(handle, "avdevice_register_all"));
+  check(add_formats, "{} has no function avdevice_register_all", name);
+  add_formats();
 }
 
 }  // namespace sandglass

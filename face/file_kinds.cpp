@@ -18,8 +18,9 @@ const std::vector<std::string_view>& picture_extensions() {
 }
 
 const std::vector<std::string_view>& video_extensions() {
-  static const std::vector<std::string_view> extensions{".mp4", ".avi", ".mov",  ".mkv", ".webm",
-                                                        ".wmv", ".mpg", ".mpeg", ".m4v"};
+  static const std::vector<std::string_view> extensions{".mp4",  ".m4v", ".mov",  ".3gp",   ".avi", ".mkv",
+                                                        ".webm", ".ogv", ".wmv",  ".flv",   ".mpg", ".mpeg",
+                                                        ".ts",   ".mts", ".m2ts", ".mjpeg", ".mjpg"};
   return extensions;
 }
 

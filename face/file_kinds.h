@@ -12,7 +12,7 @@ bool has_extension(const std::filesystem::path& file, const std::vector<std::str
 
 /// .jpg, .jpeg, .png, .bmp.
 const std::vector<std::string_view>& picture_extensions();
-/// .mp4, .avi, .mov, .mkv, .webm, .wmv, .mpg, .mpeg, .m4v.
+/// .mp4, .m4v, .mov, .3gp, .avi, .mkv, .webm, .ogv, .wmv, .flv, .mpg, .mpeg, .ts, .mts, .m2ts, .mjpeg, .mjpg.
 const std::vector<std::string_view>& video_extensions();
 
 }  // namespace sandglass

@@ -70,6 +70,7 @@ GreyImage grey_image(const Image& image) {
 }
 
 GreyImage resized(const GreyImage& image, int height, int width) {
+  if (height == image.height && width == image.width) return image;
   const int block_height = std::max(1, image.height / height), block_width = std::max(1, image.width / width);
   if (block_height == 1 && block_width == 1) return bilinear(image, height, width);
   return bilinear(block_means(image, block_height, block_width), height, width);

@@ -157,41 +157,70 @@ LandmarkModel::LandmarkModel(const std::filesystem::path& path) {
 }
 
 Landmarks LandmarkModel::predict(const GreyImage& image, float left, float top, float right, float bottom) const {
-  const double width = right - left, height = bottom - top;
-  std::vector<float> shape = initial_shape_, brightness;
+  const Point stay;
+  return predict(image, left, top, right, bottom, std::span(&stay, 1))[0];
+}
+
+std::vector<Landmarks> LandmarkModel::predict(const GreyImage& image, float left, float top, float right, float bottom,
+                                              std::span<const Point> moves) const {
+  std::vector<Walk> walks;
+  for (const Point move : moves) {
+    const float first_x = left + move.x, first_y = top + move.y, last_x = right + move.x, last_y = bottom + move.y;
+    walks.push_back({first_x, first_y, last_x - first_x, last_y - first_y, initial_shape_, {}, {}});
+  }
   for (const Stage& stage : stages_) {
-    const auto [real, imaginary] = similarity(initial_shape_, shape);
-    brightness.assign(stage.pixels.size(), 0);
-    for (size_t i = 0; i < stage.pixels.size(); ++i) {
-      const auto& [landmark, delta] = stage.pixels[i];
-      const size_t at = 2 * static_cast<size_t>(landmark);
-      const double x = left + width * (shape[at] + real * delta.x - imaginary * delta.y);
-      const double y = top + height * (shape[at + 1] + imaginary * delta.x + real * delta.y);
-      const double column = std::floor(x + 0.5), row = std::floor(y + 0.5);
-      if (!(column >= 0 && column < image.width && row >= 0 && row < image.height)) continue;  // also not-a-number
-      brightness[i] =
-          image.pixels[static_cast<size_t>(row) * static_cast<size_t>(image.width) + static_cast<size_t>(column)];
+    for (Walk& walk : walks) {
+      look(image, stage, walk);
+      choose_leaves(stage, walk);
     }
     for (size_t tree = 0; tree < stage.trees; ++tree) {
-      const Split* splits = &stage.splits[tree * stage.splits_per_tree];
-      size_t node = 0;
-      while (node < stage.splits_per_tree) {
-        const auto& [first, second, threshold] = splits[node];
-        const bool goes_left =
-            brightness[static_cast<size_t>(first)] - brightness[static_cast<size_t>(second)] > threshold;
-        node = 2 * node + (goes_left ? 1 : 2);
+      for (Walk& walk : walks) {
+        const float* move = walk.moves[tree];
+        for (size_t i = 0; i < kCoordinates; ++i) walk.shape[i] += move[i];
       }
-      const size_t leaf = tree * (stage.splits_per_tree + 1) + node - stage.splits_per_tree;
-      const float* move = &stage.leaves[leaf * kCoordinates];
-      for (size_t i = 0; i < kCoordinates; ++i) shape[i] += move[i];
     }
   }
-  Landmarks landmarks;
-  for (size_t i = 0; i < kPoints; ++i) {
-    landmarks[i] = {static_cast<float>(left + width * shape[2 * i]),
-                    static_cast<float>(top + height * shape[2 * i + 1])};
+  std::vector<Landmarks> landmarks(walks.size());
+  for (size_t w = 0; w < walks.size(); ++w) {
+    const Walk& walk = walks[w];
+    for (size_t i = 0; i < kPoints; ++i) {
+      landmarks[w][i] = {static_cast<float>(walk.left + walk.width * walk.shape[2 * i]),
+                         static_cast<float>(walk.top + walk.height * walk.shape[2 * i + 1])};
+    }
   }
   return landmarks;
+}
+
+void LandmarkModel::look(const GreyImage& image, const Stage& stage, Walk& walk) const {
+  const auto [real, imaginary] = similarity(initial_shape_, walk.shape);
+  walk.brightness.assign(stage.pixels.size(), 0);
+  for (size_t i = 0; i < stage.pixels.size(); ++i) {
+    const auto& [landmark, delta] = stage.pixels[i];
+    const size_t at = 2 * static_cast<size_t>(landmark);
+    const double x = walk.left + walk.width * (walk.shape[at] + real * delta.x - imaginary * delta.y);
+    const double y = walk.top + walk.height * (walk.shape[at + 1] + imaginary * delta.x + real * delta.y);
+    const double column = std::floor(x + 0.5), row = std::floor(y + 0.5);
+    if (!(column >= 0 && column < image.width && row >= 0 && row < image.height)) continue;  // also not-a-number
+    walk.brightness[i] =
+        image.pixels[static_cast<size_t>(row) * static_cast<size_t>(image.width) + static_cast<size_t>(column)];
+  }
+}
+
+void LandmarkModel::choose_leaves(const Stage& stage, Walk& walk) {
+  walk.moves.resize(stage.trees);
+  for (size_t tree = 0; tree < stage.trees; ++tree) {
+    const Split* splits = &stage.splits[tree * stage.splits_per_tree];
+    size_t node = 0;
+    while (node < stage.splits_per_tree) {
+      const auto& [first, second, threshold] = splits[node];
+      const bool goes_left =
+          walk.brightness[static_cast<size_t>(first)] - walk.brightness[static_cast<size_t>(second)] > threshold;
+      node = 2 * node + 2 - static_cast<size_t>(goes_left);  // no branch: it could not be predicted
+    }
+    const size_t leaf = tree * (stage.splits_per_tree + 1) + node - stage.splits_per_tree;
+    walk.moves[tree] = &stage.leaves[leaf * kCoordinates];
+    __builtin_prefetch(walk.moves[tree]);  // its beginning; the processor goes on by itself
+  }
 }
 
 }  // namespace sandglass

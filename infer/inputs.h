@@ -1,4 +1,4 @@
-// Which pictures a run reads: files and folders as the user names them, in the order in which their results appear.
+// Which pictures and videos a run reads: as the user names them, in the order in which their results appear.
 #pragma once
 
 #include <filesystem>
@@ -8,21 +8,39 @@
 
 namespace sandglass {
 
-/// One input: a picture to read, or why there is none to read.
+enum class InputKind {
+  picture,
+  video,    ///< what VideoStream opens by its path
+  sequence  ///< pictures in files that are the frames of a video
+};
+
+/// One input, or why there is none to read.
 struct Input {
-  std::filesystem::path path;
-  std::string error;  ///< empty for a picture
+  std::filesystem::path path;  ///< of a sequence its folder or the pattern of its names
+  std::string error;
+  InputKind kind = InputKind::picture;
+  std::vector<std::filesystem::path> files = {};  ///< of a sequence: its frames
+};
+
+struct InputOptions {
+  bool sequences = false;  ///< the pictures of each folder are the frames of one video
+  bool videos = false;     ///< whatever is no folder is a video: what it is will be told to VideoStream
 };
 
 struct InputList {
   std::vector<Input> inputs;
-  std::vector<std::string> remarks;  ///< what was left out of folders, a line each
+  std::vector<std::string> remarks;  ///< what the user should know of them, a line each
 };
 
-/// Files stay as they are named. A folder stands for all pictures below it (.jpg, .jpeg, .png, .bmp, in any case; names
-/// that begin with a dot are left out), sorted naturally by their path. A video, a folder without pictures and a path
-/// that does not exist become inputs with an error; videos in folders only a remark.
-InputList find_inputs(const std::vector<std::filesystem::path>& paths);
+/// Files stay as they are named: videos if they have a video's extension, else pictures; `-` and /dev/video* are
+/// videos. A folder stands for all pictures and videos below it (file_kinds.h; names that begin with a dot are left
+/// out), sorted naturally by their path. A pattern like glob(3)'s stands for what matches it, in natural order, if the
+/// shell has left it; one like printf's, as frame_%05d.png, for the sequence of the files with such names. A folder
+/// without either, a pattern that nothing matches and a path that does not exist become inputs with an error.
+///
+/// With `sequences` pictures in the same folder become one sequence, in the place of the first and in their order; each
+/// folder below a folder has its own.
+InputList find_inputs(const std::vector<std::filesystem::path>& paths, const InputOptions& options = {});
 
 /// Whether `a` comes before `b` in an order in which numbers count as numbers: "frame_2" before "frame_10". A strict
 /// weak order in which only equal texts are equivalent.

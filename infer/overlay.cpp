@@ -2,7 +2,6 @@
 
 #include <array>
 #include <cmath>
-#include <set>
 
 #include "engine/error.h"
 #include "face/canvas.h"
@@ -152,18 +151,6 @@ Image draw_overlay(const PicturePrediction& prediction, const std::vector<std::s
     }
   }
   return canvas.image();
-}
-
-std::vector<std::filesystem::path> overlay_paths(const std::filesystem::path& folder, std::span<const Input> inputs) {
-  std::set<std::string> taken;
-  std::vector<std::filesystem::path> paths;
-  for (const Input& input : inputs) {
-    const std::string stem = input.path.stem().string();
-    std::string name = stem;
-    for (int number = 2; !taken.insert(name).second; ++number) name = fmt::format("{}_{}", stem, number);
-    paths.push_back(folder / (name + ".jpg"));
-  }
-  return paths;
 }
 
 }  // namespace sandglass

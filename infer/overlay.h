@@ -2,12 +2,9 @@
 // once per Action Unit, with the AU's heatmap over it, its name and its intensity.
 #pragma once
 
-#include <filesystem>
-#include <span>
 #include <string>
 #include <vector>
 
-#include "infer/inputs.h"
 #include "infer/prediction.h"
 
 namespace sandglass {
@@ -16,9 +13,5 @@ namespace sandglass {
 /// panels. Of more than 12 faces the first 12 are drawn, and a line says so. `anonymous` makes all faces of the
 /// prediction unrecognisable, in the photograph and in the panels (face/anonymize.h); the heat stays.
 Image draw_overlay(const PicturePrediction& prediction, const std::vector<std::string>& aus, bool anonymous = false);
-
-/// A file in `folder` for each input's overlay: the input's name with the extension .jpg, and a number (_2, _3, ...)
-/// where two inputs would have the same.
-std::vector<std::filesystem::path> overlay_paths(const std::filesystem::path& folder, std::span<const Input> inputs);
 
 }  // namespace sandglass

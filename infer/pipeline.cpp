@@ -2,15 +2,19 @@
 
 #include <omp.h>
 
-#include <cmath>
 #include <condition_variable>
 #include <deque>
+#include <future>
 #include <mutex>
 #include <thread>
 
 #include "engine/error.h"
+#include "face/face_tracker.h"
 #include "face/stage.h"
-#include "model/inference_network.h"
+#include "infer/face_ids.h"
+#include "infer/face_network.h"
+#include "infer/find_faces.h"
+#include "infer/input_reader.h"
 
 namespace sandglass {
 namespace {
@@ -22,13 +26,26 @@ struct Prepared {
   std::vector<StagedFace> faces;  // as prediction.faces
 };
 
-// Makes Prepared pictures ahead of the thread that takes them, in order. At most `ahead` of them exist at a time.
+size_t bytes_of(const Work& work) {
+  size_t bytes = 0;
+  for (const VideoFrame& frame : work.frames) bytes += frame.image.rgb.size();
+  return bytes;
+}
+size_t bytes_of(const std::vector<Prepared>& pictures) {  // only images that are kept
+  size_t bytes = 0;
+  for (const Prepared& picture : pictures) bytes += picture.prediction.image.rgb.size();
+  return bytes;
+}
+
+// Workers that turn inputs into Prepared pictures ahead of the thread that takes them, in order. One worker at a time
+// reads a piece of work, then prepares it beside the others. At most `ahead` pieces exist at a time, and no video is
+// read further while more than kMostBytes of its frames are in memory.
 class Preparation {
  public:
-  using Prepare = std::function<Prepared(const Input&)>;
+  using Prepare = std::function<std::vector<Prepared>(Work&&)>;
 
-  Preparation(std::span<const Input> inputs, Prepare prepare, int workers, size_t ahead)
-      : inputs_(inputs), prepare_(std::move(prepare)), slots_(ahead) {
+  Preparation(InputReader& reader, Prepare prepare, int workers, size_t ahead)
+      : reader_(reader), prepare_(std::move(prepare)), slots_(ahead) {
     try {
       for (int i = 0; i < workers; ++i) threads_.emplace_back([this] { work(); });
     } catch (...) {  // no more threads to be had
@@ -38,28 +55,51 @@ class Preparation {
   }
   ~Preparation() { stop(); }
 
-  /// The next picture; waits for it. To be called once for each input.
-  Prepared take() {
+  /// The next piece's pictures, once they are prepared; nothing after the last.
+  std::optional<std::vector<Prepared>> take() {
     std::unique_lock lock(mutex_);
-    changed_.wait(lock, [&] { return slot(taken_).has_value(); });
-    Prepared prepared = std::move(*slot(taken_));
+    changed_.wait(lock, [&] { return slot(taken_).has_value() || taken_ == end_; });
+    if (taken_ == end_) return {};
+    std::optional<std::vector<Prepared>> prepared = std::move(slot(taken_));
     slot(taken_++).reset();
+    bytes_ -= bytes_of(*prepared);
     changed_.notify_all();
     return prepared;
   }
 
  private:
-  std::optional<Prepared>& slot(size_t number) { return slots_[number % slots_.size()]; }
+  static constexpr size_t kMostBytes = size_t{256} << 20;
+
+  std::optional<std::vector<Prepared>>& slot(size_t number) { return slots_[number % slots_.size()]; }
+
+  // The next piece of work and its number; nothing if there is none left or all is to end.
+  std::optional<std::pair<size_t, Work>> read() {
+    const std::lock_guard turn(reading_);
+    {
+      std::unique_lock lock(mutex_);
+      changed_.wait(lock, [&] {
+        return stopping_ || end_ != kUnknown || (begun_ < taken_ + slots_.size() && bytes_ <= kMostBytes);
+      });
+      if (stopping_ || end_ != kUnknown) return {};
+    }
+    std::optional<Work> work = reader_.next();
+    const std::lock_guard lock(mutex_);
+    if (!work) {
+      end_ = begun_;
+      changed_.notify_all();
+      return {};
+    }
+    bytes_ += bytes_of(*work);
+    return std::pair(begun_++, std::move(*work));
+  }
 
   void work() {
-    std::unique_lock lock(mutex_);
-    for (;;) {
-      changed_.wait(lock, [&] { return stopping_ || begun_ == inputs_.size() || begun_ < taken_ + slots_.size(); });
-      if (stopping_ || begun_ == inputs_.size()) return;
-      const size_t number = begun_++;
-      lock.unlock();
-      Prepared prepared = prepare_(inputs_[number]);
-      lock.lock();
+    while (auto next = read()) {
+      auto& [number, work] = *next;
+      const size_t bytes = bytes_of(work);
+      std::vector<Prepared> prepared = prepare_(std::move(work));
+      const std::lock_guard lock(mutex_);
+      bytes_ = bytes_ - bytes + bytes_of(prepared);
       slot(number) = std::move(prepared);
       changed_.notify_all();
     }
@@ -75,69 +115,47 @@ class Preparation {
     threads_.clear();
   }
 
-  const std::span<const Input> inputs_;
+  static constexpr size_t kUnknown = ~size_t{0};
+  InputReader& reader_;
   const Prepare prepare_;
-  std::mutex mutex_;
+  std::mutex reading_, mutex_;
   std::condition_variable changed_;
-  std::vector<std::optional<Prepared>> slots_;
+  std::vector<std::optional<std::vector<Prepared>>> slots_;
   std::vector<std::thread> threads_;
-  size_t begun_ = 0, taken_ = 0;
+  size_t begun_ = 0, taken_ = 0, end_ = kUnknown, bytes_ = 0;
   bool stopping_ = false;
 };
 
-void check_finite(const Weights& weights) {
-  const ParameterTable table(weights.config);
-  for (const ParameterInfo& parameter : table.all()) {
-    const float* values =
-        (parameter.is_statistic() ? weights.statistics : weights.parameters).data() + parameter.offset;
-    for (size_t i = 0; i < parameter.elements; ++i) {
-      check(std::isfinite(values[i]), "the weights' tensor '{}' has values that are not finite numbers",
-            parameter.name);
-    }
-  }
-}
-
-void set_box(FacePrediction& face, const Landmarks& landmarks) {
-  const auto [left, right] =
-      std::minmax_element(landmarks.begin(), landmarks.end(), [](Point a, Point b) { return a.x < b.x; });
-  const auto [top, bottom] =
-      std::minmax_element(landmarks.begin(), landmarks.end(), [](Point a, Point b) { return a.y < b.y; });
-  face.left = left->x;
-  face.top = top->y;
-  face.right = right->x;
-  face.bottom = bottom->y;
-}
-
-// The map from a registered face of `side` pixels to the same face of `size` pixels.
-Affine scaling(int side, int size) {
-  const double scale = static_cast<double>(size) / side;
-  return {{{{scale, 0, 0.5 * scale - 0.5}, {0, scale, 0.5 * scale - 0.5}}}};
+std::future<std::unique_ptr<const FaceDetector>> load_detector(const InferenceOptions& options) {
+  if (options.registered || options.landmarks) return {};
+  FaceDetectorOptions detection = options.detector;
+  detection.threads = 1;  // the threads are for different pictures
+  return std::async(std::launch::async, [detection] { return std::make_unique<const FaceDetector>(detection); });
 }
 
 }  // namespace
 
 struct InferencePipeline::Implementation {
+  // Detector and network load beside each other.
   Implementation(const Weights& weights, const InferenceOptions& options)
       : options(options),
-        size(weights.config.input_size),
-        device(open_device(options.device)),
-        network(*device, weights, options.batch, static_cast<size_t>(options.batch) * staged_bytes_bound(size)) {
-    if (options.registered || options.landmarks) return;
-    FaceDetectorOptions detection = options.detector;
-    detection.threads = 1;  // the threads are for different pictures
-    detector = std::make_unique<FaceDetector>(detection);
-  }
+        loading(load_detector(options)),
+        network(weights, options.device, options.batch, options.keep_heatmaps, options.mirror),
+        detector(loading.valid() ? loading.get() : nullptr) {}
 
-  Prepared prepare(const Input& input) const;
-  void find_faces(const Image& image, PicturePrediction& prediction) const;
+  std::vector<Prepared> prepare(const Input& input, Work work) const;
+  template <typename Read>
+  void prepare(Prepared& prepared, FaceTracker* tracker, Read read) const;
+  std::vector<FacePrediction> find_faces(const Image& image, const std::filesystem::path& path,
+                                         FaceTracker* tracker) const;
+  void number_faces(PicturePrediction& prediction);
   void run_batch();
   void give(const Sink& sink);
 
   const InferenceOptions options;
-  const int size;
-  std::unique_ptr<Device> device;
-  InferenceNetwork network;
-  std::unique_ptr<FaceDetector> detector;
+  std::future<std::unique_ptr<const FaceDetector>> loading;
+  FaceNetwork network;
+  const std::unique_ptr<const FaceDetector> detector;
 
   // Pictures whose predictions are not complete, or wait for such a one before them; and the faces of theirs that the
   // next batch is made of.
@@ -151,100 +169,100 @@ struct InferencePipeline::Implementation {
   };
   std::deque<Waiting> waiting;
   std::vector<BatchFace> batch_faces;
-  std::vector<uint8_t> batch_pixels;
-  std::vector<WarpPicture> batch_pictures;
+
+  std::optional<FaceIds> ids;  // of the video that is read
+  size_t ids_input = 0;        // which that is
+  std::vector<std::string> remarks;
 };
 
-void InferencePipeline::Implementation::find_faces(const Image& image, PicturePrediction& prediction) const {
+// The faces of a picture, or of the tracker's next frame.
+std::vector<FacePrediction> InferencePipeline::Implementation::find_faces(const Image& image,
+                                                                          const std::filesystem::path& path,
+                                                                          FaceTracker* tracker) const {
   if (options.registered) {
     check(image.width == image.height,
           "{}: is {} x {} pixels; a registered face is a square (leave out --registered to find faces in photographs)",
-          prediction.path.string(), image.width, image.height);
-    FacePrediction& face = prediction.faces.emplace_back();
-    face.right = face.bottom = static_cast<float>(image.width - 1);
-    face.to_registered = scaling(image.width, size);
-    return;
+          path.string(), image.width, image.height);
+    return {registered_face(image.width, network.size())};
   }
-  if (options.landmarks) {
-    for (const Landmarks& landmarks : options.landmarks->find(prediction.path)) {
-      FacePrediction& face = prediction.faces.emplace_back();
-      set_box(face, landmarks);
-      face.landmarks = landmarks;
-    }
-  } else {
-    for (const Face& found : detector->detect(image)) {
-      FacePrediction& face = prediction.faces.emplace_back();
-      face.left = found.left;
-      face.top = found.top;
-      face.right = found.right;
-      face.bottom = found.bottom;
-      face.confidence = found.confidence;
-      face.landmarks = found.landmarks;
-    }
-  }
-  if (options.max_faces > 0 && prediction.faces.size() > static_cast<size_t>(options.max_faces))
-    prediction.faces.resize(static_cast<size_t>(options.max_faces));
-  for (FacePrediction& face : prediction.faces) face.to_registered = registration(*face.landmarks, size);
+  std::vector<FacePrediction> faces = options.landmarks ? given_faces(options.landmarks->find(path))
+                                      : tracker         ? detected_faces(tracker->next(image))
+                                                        : detected_faces(detector->detect(image));
+  register_faces(faces, options.max_faces, network.size());
+  return faces;
 }
 
-Prepared InferencePipeline::Implementation::prepare(const Input& input) const {
-  Prepared prepared;
+// Fills in what is known before the network; what goes wrong becomes the prediction's error.
+template <typename Read>
+void InferencePipeline::Implementation::prepare(Prepared& prepared, FaceTracker* tracker, Read read) const {
   PicturePrediction& prediction = prepared.prediction;
-  prediction.path = input.path;
-  prediction.error = input.error;
-  if (!prediction.error.empty()) return prepared;
   try {
-    Image image = read_image(input.path);
+    Image image = read();
     prediction.height = image.height;
     prediction.width = image.width;
-    find_faces(image, prediction);
+    prediction.faces = find_faces(image, prediction.path, tracker);
     for (const FacePrediction& face : prediction.faces)
-      prepared.faces.push_back(stage_face(image, face.to_registered.inverse(), size, prepared.pixels));
+      prepared.faces.push_back(stage_face(image, face.to_registered.inverse(), network.size(), prepared.pixels));
     if (options.keep_images) prediction.image = std::move(image);
   } catch (const std::exception& problem) {
     const bool memory = dynamic_cast<const std::bad_alloc*>(&problem) != nullptr;
-    const std::string what = memory ? "not enough memory" : problem.what(), name = input.path.string();
-    prediction = {};
-    prediction.path = input.path;
+    const std::string what = memory ? "not enough memory" : problem.what(), name = prediction.path.string();
     prediction.error = what.starts_with(name) ? what : fmt::format("{}: {}", name, what);
+    prediction.height = prediction.width = 0;
+    prediction.faces.clear();
     prepared.faces.clear();
   }
-  return prepared;
+}
+
+std::vector<Prepared> InferencePipeline::Implementation::prepare(const Input& input, Work work) const {
+  std::vector<Prepared> pictures;
+  const auto add = [&]() -> Prepared& {
+    Prepared& added = pictures.emplace_back();
+    added.prediction.input = work.input;
+    added.prediction.path = input.path;
+    return added;
+  };
+  if (!input.error.empty()) {
+    add().prediction.error = input.error;
+  } else if (input.kind == InputKind::picture) {
+    prepare(add(), nullptr, [&] { return read_image(input.path); });
+  }
+  std::optional<FaceTracker> tracker;
+  if (detector) tracker.emplace(*detector, options.detect_every);
+  for (VideoFrame& frame : work.frames) {
+    Prepared& added = add();
+    added.prediction.frame = FrameTime{frame.number, frame.seconds, work.end, work.rate};
+    prepare(added, tracker ? &*tracker : nullptr, [&] {
+      check(frame.error.empty(), "{}", frame.error);
+      return std::move(frame.image);
+    });
+  }
+  if (!work.video_error.empty()) {
+    PicturePrediction& end = add().prediction;
+    end.error = work.video_error;
+    end.is_video_end = true;
+  }
+  return pictures;
+}
+
+// The same number for the same face in all frames of a video.
+void InferencePipeline::Implementation::number_faces(PicturePrediction& prediction) {
+  if (!prediction.frame) return;
+  if (!ids || ids_input != prediction.input) ids.emplace();
+  ids_input = prediction.input;
+  ids->number(prediction.faces, prediction.frame->seconds);
 }
 
 // Sends the faces that have gathered through the network.
 void InferencePipeline::Implementation::run_batch() {
-  if (batch_faces.empty()) return;
-  network.run(batch_pixels, batch_pictures);
-  const int maps = network.config().heatmaps;
-  const bool has_places = network.config().head == Head::heatmap;
-  const std::vector<float> heatmaps = options.keep_heatmaps ? network.heatmaps() : std::vector<float>();
-  const size_t face_elements = heatmaps.size() / static_cast<size_t>(options.batch);
-  for (size_t n = 0; n < batch_faces.size(); ++n) {
-    FacePrediction& face = *batch_faces[n].face;
-    const Affine to_picture = face.to_registered.inverse();
-    for (int k = 0; k < maps; ++k) {
-      const HeatmapPeak& peak = network.peak(static_cast<int>(n), k);
-      const Point registered = from_heatmap({peak.x, peak.y});
-      face.aus.push_back({peak.height, registered, to_picture.apply(registered), has_places});
-    }
-    if (options.keep_heatmaps) {
-      const float* first = heatmaps.data() + n * face_elements;
-      face.heatmaps.assign(first, first + face_elements);
-    }
-    --batch_faces[n].picture->missing;
-    const bool finite = std::all_of(face.aus.begin(), face.aus.end(), [](const AuPrediction& au) {
-      return std::isfinite(au.height) && std::isfinite(au.in_picture.x) && std::isfinite(au.in_picture.y);
-    });
-    if (!finite) {
-      PicturePrediction& prediction = batch_faces[n].picture->prediction;
-      prediction.error =
-          fmt::format("{}: the network's heatmaps are not finite; check the weights", prediction.path.string());
-    }
+  network.run();
+  for (const BatchFace& batch_face : batch_faces) {
+    --batch_face.picture->missing;
+    if (is_finite(*batch_face.face)) continue;
+    PicturePrediction& prediction = batch_face.picture->prediction;
+    prediction.error = fmt::format("{}: {}", prediction.path.string(), kNotFinite);
   }
   batch_faces.clear();
-  batch_pixels.clear();
-  batch_pictures.clear();
 }
 
 // Hands over the predictions that are complete, in order.
@@ -258,52 +276,57 @@ void InferencePipeline::Implementation::give(const Sink& sink) {
 }
 
 InferencePipeline::InferencePipeline(const Weights& weights, const InferenceOptions& options) {
-  check(options.batch >= 1, "the batch is {}, must be at least 1", options.batch);
   check(options.workers >= 0, "{} worker threads, expected 0 or more", options.workers);
+  check(options.detect_every >= 1, "a search for faces every {} frames, expected at least 1", options.detect_every);
   check(options.max_faces >= 0, "at most {} faces a picture, expected 0 or more", options.max_faces);
   check(!options.registered || !options.landmarks, "registered faces need no landmarks: give one of the two");
-  check_finite(weights);
   implementation_ = std::make_unique<Implementation>(weights, options);
 }
 
 InferencePipeline::~InferencePipeline() = default;
 
-const Device& InferencePipeline::device() const { return *implementation_->device; }
+const Device& InferencePipeline::device() const { return implementation_->network.device(); }
 
-void InferencePipeline::run(std::span<const Input> inputs, const Sink& sink) {
+const std::vector<std::string>& InferencePipeline::remarks() const { return implementation_->remarks; }
+
+bool InferencePipeline::run(std::span<const Input> inputs, const Sink& sink) {
   Implementation& self = *implementation_;
-  const size_t batch = static_cast<size_t>(self.options.batch);
-  const int workers = self.options.workers > 0 ? self.options.workers : std::clamp(omp_get_num_procs(), 1, 8);
+  const InferenceOptions& options = self.options;
+  const size_t batch = static_cast<size_t>(options.batch);
+  const int workers = options.workers > 0 ? options.workers : std::clamp(omp_get_num_procs(), 1, 8);
   self.waiting.clear();
   self.batch_faces.clear();
-  self.batch_pixels.clear();
-  self.batch_pictures.clear();
+  self.network.clear();
+  self.ids.reset();
+  self.remarks.clear();
 
+  InputReader reader(inputs, options.video, options.detect_every);
   Preparation preparation(
-      inputs, [&self](const Input& input) { return self.prepare(input); }, workers,
+      reader, [&](Work&& work) { return self.prepare(inputs[work.input], std::move(work)); }, workers,
       static_cast<size_t>(workers) + batch);
   const size_t most_waiting = 2 * batch + static_cast<size_t>(workers);
-  for (size_t number = 0; number < inputs.size(); ++number) {
-    check(!self.options.interrupted || !*self.options.interrupted, "interrupted");
-    Prepared prepared = preparation.take();
-    Implementation::Waiting& picture = self.waiting.emplace_back();
-    picture.prediction = std::move(prepared.prediction);
-    picture.missing = prepared.faces.size();
-    for (size_t i = 0; i < prepared.faces.size(); ++i) {
-      const StagedFace& staged = prepared.faces[i];
-      WarpPicture warp{static_cast<int64_t>(self.batch_pixels.size()), staged.height, staged.width};
-      std::copy(staged.matrix.begin(), staged.matrix.end(), warp.matrix);
-      const auto first = prepared.pixels.begin() + staged.first_byte;
-      self.batch_pixels.insert(self.batch_pixels.end(), first, first + int64_t{3} * staged.height * staged.width);
-      self.batch_pictures.push_back(warp);
-      self.batch_faces.push_back({&picture, &picture.prediction.faces[i]});
-      if (self.batch_faces.size() == batch) self.run_batch();
+  const auto interrupted = [&] { return options.interrupted && *options.interrupted; };
+  while (auto pictures = preparation.take()) {
+    for (Prepared& prepared : *pictures) {
+      if (interrupted()) return false;
+      Implementation::Waiting& picture = self.waiting.emplace_back();
+      picture.prediction = std::move(prepared.prediction);
+      picture.missing = prepared.faces.size();
+      self.number_faces(picture.prediction);
+      for (size_t i = 0; i < prepared.faces.size(); ++i) {
+        FacePrediction& face = picture.prediction.faces[i];
+        self.network.add(face, prepared.faces[i], prepared.pixels);
+        self.batch_faces.push_back({&picture, &face});
+        if (self.network.is_full()) self.run_batch();
+      }
+      if (self.waiting.size() >= most_waiting) self.run_batch();  // pictures without faces pile up behind one with
+      self.give(sink);
     }
-    if (self.waiting.size() >= most_waiting) self.run_batch();  // pictures without faces pile up behind one with
-    self.give(sink);
   }
   self.run_batch();
   self.give(sink);
+  self.remarks = reader.remarks();  // the workers have come to their end
+  return !interrupted();
 }
 
 }  // namespace sandglass

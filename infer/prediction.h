@@ -43,13 +43,17 @@ struct FacePrediction {
 struct FrameTime {
   int64_t number = 0;  ///< counted from 0 over all frames of the video, also those that are not read
   double seconds = 0;  ///< when it is shown, from the video's beginning
+  double end = 0;      ///< when what is read of the video ends, as its header tells; 0: unknown
+  double rate = 0;     ///< of the frames that are read, a second, on average; 0: unknown
 };
 
 /// One picture: a file, or a frame of a video.
 struct PicturePrediction {
+  size_t input = 0;                   ///< its number in the list of inputs
   std::filesystem::path path;         ///< as the user gave it, or found in a folder
   std::optional<FrameTime> frame;     ///< of a video
   std::string error;                  ///< why it could not be read; then there are no faces
+  bool is_video_end = false;          ///< no picture: `error` says why the rest of a video, or all of it, is missing
   int height = 0, width = 0;          ///< pixels
   std::vector<FacePrediction> faces;  ///< largest first, or as the landmarks were given; none is no error
   Image image;                        ///< the picture itself if it was asked for

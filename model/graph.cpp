@@ -1,9 +1,53 @@
 #include "model/graph.h"
 
 #include <algorithm>
-#include <cmath>
+
+#include "kernels/average_pool/average_pool.h"
+#include "kernels/max_pool/max_pool.h"
+#include "kernels/upsample/upsample.h"
 
 namespace sandglass {
+
+PlanTensor append_max_pool(Plan& plan, const std::string& name, const PlanTensor& x, Buffer* argmax) {
+  const PlanTensor y = plan.tensor(name, plan.device().activation(pooled(x.desc.shape)));
+  if (argmax) *argmax = plan.buffer(name + ".argmax", y.desc.elements());
+  const Buffer places = argmax ? *argmax : Buffer{};
+  std::shared_ptr<MaxPoolForward::Operation> operation = make_operation(plan.device(), MaxPoolForward{x.desc, y.desc});
+  Cost cost = operation->cost;
+  if (argmax) cost.bytes += static_cast<double>(y.desc.elements());
+  plan.step(
+      name, {x.buffer, y.buffer, places},
+      [=](const Plan::Memory& m) {
+        operation->run({m[x.buffer], m[y.buffer], places.valid() ? m[places] : nullptr}, m.stream);
+      },
+      cost);
+  return y;
+}
+
+void append_upsample_add(Plan& plan, const std::string& name, const PlanTensor& low, const PlanTensor& skip,
+                         const PlanTensor& y) {
+  std::shared_ptr<UpsampleAddForward::Operation> operation =
+      make_operation(plan.device(), UpsampleAddForward{low.desc, y.desc});
+  plan.step(
+      name, {low.buffer, skip.buffer, y.buffer},
+      [=](const Plan::Memory& m) {
+        operation->run({m[low.buffer], m[skip.buffer], m[y.buffer]}, m.stream);
+      },
+      operation->cost);
+}
+
+PlanTensor append_average_pool(Plan& plan, const PlanTensor& x) {
+  const PlanTensor y = plan.tensor("average", plan.device().activation(globally_pooled(x.desc.shape)));
+  std::shared_ptr<AveragePoolForward::Operation> operation =
+      make_operation(plan.device(), AveragePoolForward{x.desc, y.desc});
+  plan.step(
+      "average pool", {x.buffer, y.buffer},
+      [=](const Plan::Memory& m) {
+        operation->run({m[x.buffer], m[y.buffer]}, m.stream);
+      },
+      operation->cost);
+  return y;
+}
 
 PlanTensor InferenceGraph::conv(const std::string& conv_name, const std::string& batch_norm_name, const PlanTensor& x,
                                 int k, int size, int stride, bool relu, const PlanTensor* residual) {
@@ -62,36 +106,16 @@ void finish_plan(Plan& plan, int batch) {
   }
 }
 
-// Batch norm after a convolution with weights w and bias b is the same convolution with weights w * scale and bias
-// (b - mean) * scale + beta, scale = gamma / sqrt(var + eps). Computed in double, once per weights.
 void InferenceGraph::load(const Weights& weights) {
-  const ParameterTable table(weights.config);
-  const auto value = [&](const std::string& name, size_t i) -> double {
-    const ParameterInfo& p = table.find(name);
-    return (p.is_statistic() ? weights.statistics : weights.parameters)[p.offset + i];
-  };
-  std::vector<float> folded, bias;
   std::vector<bfloat16> rounded;
   for (const FoldedConv& conv : convs_) {
-    const size_t row = conv.shape.weight_elements() / conv.shape.k;
-    const bool has_bias = conv.conv == "conv1" || conv.conv == "conv_last0" || conv.conv == "l0";
-    const float* from = weights.parameters.data() + table.find(conv.conv + ".weight").offset;
-    folded.resize(conv.shape.weight_elements());
-    bias.resize(conv.shape.k);
-    for (int k = 0; k < conv.shape.k; ++k) {
-      double scale = 1, shift = has_bias ? value(conv.conv + ".bias", k) : 0;
-      if (!conv.batch_norm.empty()) {
-        scale = value(conv.batch_norm + ".weight", k) / std::sqrt(value(conv.batch_norm + ".running_var", k) + 1e-5);
-        shift = (shift - value(conv.batch_norm + ".running_mean", k)) * scale + value(conv.batch_norm + ".bias", k);
-      }
-      for (size_t i = 0; i < row; ++i) folded[k * row + i] = static_cast<float>(from[k * row + i] * scale);
-      bias[k] = static_cast<float>(shift);
-    }
-    const void* elements = folded.data();
-    size_t bytes = folded.size() * sizeof(float);
+    const ConvWeights folded = fold_batch_norm(weights, conv.conv, conv.batch_norm);
+    const void* elements = folded.weights.data();
+    size_t bytes = folded.weights.size() * sizeof(float);
     if (device().precision() == Precision::bf16) {
-      rounded.resize(folded.size());
-      std::transform(folded.begin(), folded.end(), rounded.begin(), [](float v) { return bfloat16(v); });
+      rounded.resize(folded.weights.size());
+      std::transform(folded.weights.begin(), folded.weights.end(), rounded.begin(),
+                     [](float v) { return bfloat16(v); });
       elements = rounded.data();
       bytes = rounded.size() * sizeof(bfloat16);
     }
@@ -103,7 +127,7 @@ void InferenceGraph::load(const Weights& weights) {
     } else {
       device().copy_to_device(plan.address(conv.weights), elements, bytes);
     }
-    device().copy_to_device(plan.address(conv.bias), bias.data(), bias.size() * sizeof(float));
+    device().copy_to_device(plan.address(conv.bias), folded.bias.data(), folded.bias.size() * sizeof(float));
     device().synchronize();
   }
 }

@@ -72,9 +72,19 @@ class TrainingGraph {
   float *gradients_, *statistics_;
 };
 
+/// Appends max pooling; `argmax` is null for inference.
+PlanTensor append_max_pool(Plan& plan, const std::string& name, const PlanTensor& x, Buffer* argmax);
+/// Appends y = skip + upsampled low; y may be skip.
+void append_upsample_add(Plan& plan, const std::string& name, const PlanTensor& low, const PlanTensor& skip,
+                         const PlanTensor& y);
+/// Appends the mean over all pixels.
+PlanTensor append_average_pool(Plan& plan, const PlanTensor& x);
+
 /// An inference plan under construction. Its convolutions carry batch norm folded into weights and bias.
+/// Modules append to it as to an OnnxGraph (model/onnx_export.h), by the same functions.
 class InferenceGraph {
  public:
+  using Map = PlanTensor;
   InferenceGraph(Plan& plan, int batch) : plan(plan), batch(batch) {}
 
   Plan& plan;
@@ -86,6 +96,13 @@ class InferenceGraph {
   /// With a residual the result takes its memory.
   PlanTensor conv(const std::string& conv_name, const std::string& batch_norm_name, const PlanTensor& x, int k,
                   int size, int stride, bool relu, const PlanTensor* residual = nullptr);
+  PlanTensor max_pool(const std::string& name, const PlanTensor& x) { return append_max_pool(plan, name, x, nullptr); }
+  /// skip + upsampled low, in skip's memory.
+  PlanTensor upsample_add(const std::string& name, const PlanTensor& low, const PlanTensor& skip) {
+    append_upsample_add(plan, name, low, skip, skip);
+    return skip;
+  }
+  PlanTensor average_pool(const PlanTensor& x) { return append_average_pool(plan, x); }
   /// The last convolution: k maps in the layout of Device::heatmaps, without batch norm and ReLU.
   PlanTensor heatmaps(const std::string& conv_name, const PlanTensor& x, int k);
 

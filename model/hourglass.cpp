@@ -5,26 +5,10 @@
 #include "kernels/max_pool/max_pool.h"
 #include "kernels/residual/residual.h"
 #include "kernels/upsample/upsample.h"
+#include "model/onnx_export.h"
 
 namespace sandglass {
 namespace {
-
-// Max pooling; `argmax` is null for inference.
-PlanTensor append_max_pool(Plan& plan, const std::string& name, const PlanTensor& x, Buffer* argmax) {
-  const PlanTensor y = plan.tensor(name, plan.device().activation(pooled(x.desc.shape)));
-  if (argmax) *argmax = plan.buffer(name + ".argmax", y.desc.elements());
-  const Buffer places = argmax ? *argmax : Buffer{};
-  std::shared_ptr<MaxPoolForward::Operation> operation = make_operation(plan.device(), MaxPoolForward{x.desc, y.desc});
-  Cost cost = operation->cost;
-  if (argmax) cost.bytes += static_cast<double>(y.desc.elements());
-  plan.step(
-      name, {x.buffer, y.buffer, places},
-      [=](const Plan::Memory& m) {
-        operation->run({m[x.buffer], m[y.buffer], places.valid() ? m[places] : nullptr}, m.stream);
-      },
-      cost);
-  return y;
-}
 
 void append_max_pool_backward(Plan& plan, const std::string& name, const PlanTensor& dy, Buffer argmax,
                               const PlanTensor& dx, bool accumulate) {
@@ -36,19 +20,6 @@ void append_max_pool_backward(Plan& plan, const std::string& name, const PlanTen
         operation->run({m[dy.buffer], m[argmax], m[dx.buffer]}, m.stream);
       },
       operation->cost);
-}
-
-PlanTensor append_average_pool(Plan& plan, const PlanTensor& x) {
-  const PlanTensor y = plan.tensor("average", plan.device().activation(globally_pooled(x.desc.shape)));
-  std::shared_ptr<AveragePoolForward::Operation> operation =
-      make_operation(plan.device(), AveragePoolForward{x.desc, y.desc});
-  plan.step(
-      "average pool", {x.buffer, y.buffer},
-      [=](const Plan::Memory& m) {
-        operation->run({m[x.buffer], m[y.buffer]}, m.stream);
-      },
-      operation->cost);
-  return y;
 }
 
 void append_average_pool_backward(Plan& plan, const PlanTensor& dy, const PlanTensor& dx) {
@@ -90,19 +61,6 @@ void append_finish_backward(TrainingGraph& graph, const std::string& norm_name, 
         reduce->run({m[g.buffer], m[z.buffer], m.f32(scale), m.f32(shift), m.f64(sum), m.f64(sum_z)}, m.stream);
       },
       reduce->cost);
-}
-
-// y = skip + upsampled low; y may be skip.
-void append_upsample_add(Plan& plan, const std::string& name, const PlanTensor& low, const PlanTensor& skip,
-                         const PlanTensor& y) {
-  std::shared_ptr<UpsampleAddForward::Operation> operation =
-      make_operation(plan.device(), UpsampleAddForward{low.desc, y.desc});
-  plan.step(
-      name, {low.buffer, skip.buffer, y.buffer},
-      [=](const Plan::Memory& m) {
-        operation->run({m[low.buffer], m[skip.buffer], m[y.buffer]}, m.stream);
-      },
-      operation->cost);
 }
 
 }  // namespace
@@ -199,11 +157,12 @@ PlanTensor Bottleneck::backward(TrainingGraph& graph, const PlanTensor& dy) {
   return dx;
 }
 
-PlanTensor Bottleneck::infer(InferenceGraph& graph, const PlanTensor& x) const {
+template <typename Graph>
+typename Graph::Map Bottleneck::infer(Graph& graph, const typename Graph::Map& x) const {
   const int middle = c_out_ / 2;
-  PlanTensor y = graph.conv(name_ + ".conv1", name_ + ".bn1", x, middle, 1, 1, true);
+  typename Graph::Map y = graph.conv(name_ + ".conv1", name_ + ".bn1", x, middle, 1, 1, true);
   y = graph.conv(name_ + ".conv2", name_ + ".bn2", y, middle, 3, 1, true);
-  PlanTensor shortcut = x;
+  typename Graph::Map shortcut = x;
   if (has_downsample()) shortcut = graph.conv(name_ + ".downsample.0", name_ + ".downsample.1", x, c_out_, 1, 1, false);
   return graph.conv(name_ + ".conv3", name_ + ".bn3", y, c_out_, 1, 1, true, &shortcut);
 }
@@ -249,14 +208,14 @@ PlanTensor HourglassLevel::backward(TrainingGraph& graph, const PlanTensor& dy) 
   return dx;
 }
 
-PlanTensor HourglassLevel::infer(InferenceGraph& graph, const PlanTensor& x) const {
-  PlanTensor low = append_max_pool(graph.plan, name_ + " pool", x, nullptr);
-  const PlanTensor skip = skip_.infer(graph, x);  // takes x's memory, so after the pooling
+template <typename Graph>
+typename Graph::Map HourglassLevel::infer(Graph& graph, const typename Graph::Map& x) const {
+  typename Graph::Map low = graph.max_pool(name_ + " pool", x);
+  const typename Graph::Map skip = skip_.infer(graph, x);  // takes x's memory, so after the pooling
   low = before_.infer(graph, low);
   low = inner_ ? inner_->infer(graph, low) : innermost_->infer(graph, low);
   low = after_.infer(graph, low);
-  append_upsample_add(graph.plan, name_ + " upsample", low, skip, skip);
-  return skip;
+  return graph.upsample_add(name_ + " upsample", low, skip);
 }
 
 HeatmapNet::HeatmapNet(const NetworkConfig& config)
@@ -325,17 +284,21 @@ void HeatmapNet::backward(TrainingGraph& graph, const PlanTensor& dy) {
   stem_.backward_weights(graph, g);
 }
 
-PlanTensor HeatmapNet::infer(InferenceGraph& graph, const PlanTensor& picture) const {
-  PlanTensor x = graph.conv("conv1", "bn1", picture, width_ / 4, 7, 2, true);
+template <typename Graph>
+typename Graph::Map HeatmapNet::infer(Graph& graph, const typename Graph::Map& picture) const {
+  typename Graph::Map x = graph.conv("conv1", "bn1", picture, width_ / 4, 7, 2, true);
   x = conv2_.infer(graph, x);
-  x = append_max_pool(graph.plan, "pool", x, nullptr);
+  x = graph.max_pool("pool", x);
   x = conv3_.infer(graph, x);
   x = conv4_.infer(graph, x);
   x = hourglass_.infer(graph, x);
   x = top_.infer(graph, x);
   x = graph.conv("conv_last0", "bn_end0", x, width_, 1, 1, true);
-  if (regression_) x = append_average_pool(graph.plan, x);
+  if (regression_) x = graph.average_pool(x);
   return graph.heatmaps("l0", x, heatmaps_);
 }
+
+template PlanTensor HeatmapNet::infer(InferenceGraph& graph, const PlanTensor& picture) const;
+template OnnxGraph::Map HeatmapNet::infer(OnnxGraph& graph, const OnnxGraph::Map& picture) const;
 
 }  // namespace sandglass

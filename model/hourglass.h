@@ -1,5 +1,6 @@
 // The heatmap network's modules: each with its forward pass, its backward pass and its inference pass.
-// Architecture and names: model/network.h. All three only append steps to a plan.
+// Architecture and names: model/network.h. All three only append steps to a plan; the inference pass appends nodes to
+// an ONNX graph, too: its Graph is InferenceGraph or OnnxGraph (model/onnx_export.h).
 #pragma once
 
 #include <memory>
@@ -19,7 +20,8 @@ class Bottleneck {
   /// Takes dy's memory for its own purposes and returns dx.
   PlanTensor backward(TrainingGraph& graph, const PlanTensor& dy);
   /// May take x's memory for the result.
-  PlanTensor infer(InferenceGraph& graph, const PlanTensor& x) const;
+  template <typename Graph>
+  typename Graph::Map infer(Graph& graph, const typename Graph::Map& x) const;
 
  private:
   std::string name_;
@@ -37,7 +39,8 @@ class HourglassLevel {
   HourglassLevel(const std::string& name, int level, int width);
   PlanTensor forward(TrainingGraph& graph, const PlanTensor& x);
   PlanTensor backward(TrainingGraph& graph, const PlanTensor& dy);
-  PlanTensor infer(InferenceGraph& graph, const PlanTensor& x) const;
+  template <typename Graph>
+  typename Graph::Map infer(Graph& graph, const typename Graph::Map& x) const;
 
  private:
   std::string name_;                       ///< for the steps: "m0.level_4"
@@ -57,7 +60,8 @@ class HeatmapNet {
   PlanTensor forward(TrainingGraph& graph, const PlanTensor& picture);
   /// Takes the memory of dy, the gradient of what forward() returned. There is no gradient of the picture.
   void backward(TrainingGraph& graph, const PlanTensor& dy);
-  PlanTensor infer(InferenceGraph& graph, const PlanTensor& picture) const;
+  template <typename Graph>
+  typename Graph::Map infer(Graph& graph, const typename Graph::Map& picture) const;
 
  private:
   int width_, heatmaps_;

@@ -7,16 +7,30 @@
 #include "model/hourglass.h"
 
 namespace sandglass {
+namespace {
+
+// The same picture seen in a mirror: output pixel (u, v) of `size` columns looks where (size - 1 - u, v) looked.
+WarpPicture mirrored(WarpPicture picture, int size) {
+  float* m = picture.matrix;
+  for (const int row : {0, 3}) {
+    m[row + 2] += m[row] * static_cast<float>(size - 1);
+    m[row] = -m[row];
+  }
+  return picture;
+}
+
+}  // namespace
 
 struct InferenceNetwork::Implementation {
-  Implementation(Device& device, const Weights& weights, int batch, size_t max_pixel_bytes)
+  Implementation(Device& device, const Weights& weights, int pictures_a_run, size_t max_pixel_bytes, bool mirror)
       : device(device),
         config(weights.config),
-        batch(batch),
+        pictures_a_run(pictures_a_run),
+        batch(mirror ? 2 * pictures_a_run : pictures_a_run),
         max_pixel_bytes(max_pixel_bytes),
         plan(device),
         graph(plan, batch) {
-    check(batch >= 1, "the batch is {}, must be at least 1", batch);
+    check(pictures_a_run >= 1, "the batch is {}, must be at least 1", pictures_a_run);
     const int size = config.input_size, k = config.heatmaps;
     picture = plan.lasting_tensor("picture", device.picture({batch, size, size, 3}));
     pixels = plan.lasting_buffer("pixels", std::max<size_t>(max_pixel_bytes, 1));
@@ -64,9 +78,12 @@ struct InferenceNetwork::Implementation {
     std::memcpy(peaks.data(), staged.data(), peaks.size() * sizeof(HeatmapPeak));
   }
 
+  bool mirror() const { return batch != pictures_a_run; }
+
   Device& device;
   const NetworkConfig config;
-  const int batch;
+  const int pictures_a_run;
+  const int batch;  // of the network: twice as many with mirrored pictures, which come after the others
   const size_t max_pixel_bytes;
   Plan plan;
   InferenceGraph graph;
@@ -80,8 +97,9 @@ struct InferenceNetwork::Implementation {
 
 static_assert(sizeof(HeatmapPeak) == 3 * sizeof(float), "Peak writes three floats a map");
 
-InferenceNetwork::InferenceNetwork(Device& device, const Weights& weights, int batch, size_t max_pixel_bytes)
-    : implementation_(std::make_unique<Implementation>(device, weights, batch, max_pixel_bytes)) {}
+InferenceNetwork::InferenceNetwork(Device& device, const Weights& weights, int batch, size_t max_pixel_bytes,
+                                   bool mirror)
+    : implementation_(std::make_unique<Implementation>(device, weights, batch, max_pixel_bytes, mirror)) {}
 
 InferenceNetwork::~InferenceNetwork() = default;
 
@@ -92,21 +110,27 @@ void InferenceNetwork::set_weights(const Weights& weights) {
 
 void InferenceNetwork::run(std::span<const uint8_t> pixels, std::span<const WarpPicture> pictures) {
   Implementation& self = *implementation_;
-  check(pictures.size() <= size_t(self.batch), "inference: {} pictures, the plan is for {}", pictures.size(),
-        self.batch);
+  check(pictures.size() <= size_t(self.pictures_a_run), "inference: {} pictures, the plan is for {}", pictures.size(),
+        self.pictures_a_run);
   check(pixels.size() <= self.max_pixel_bytes, "inference: {} bytes of pixels, the plan has room for {}", pixels.size(),
         self.max_pixel_bytes);
   // A batch that is not full is filled up with empty pictures, which come out black.
   auto* const all = reinterpret_cast<WarpPicture*>(self.staged.data());
-  std::copy(pictures.begin(), pictures.end(), all);
-  std::fill(all + pictures.size(), all + self.batch, WarpPicture{});
+  std::fill(std::copy(pictures.begin(), pictures.end(), all), all + self.batch, WarpPicture{});
+  if (self.mirror())
+    std::transform(pictures.begin(), pictures.end(), all + self.pictures_a_run,
+                   [&](const WarpPicture& picture) { return mirrored(picture, self.config.input_size); });
   self.device.copy_to_device(self.plan.address(self.pixels), pixels.data(), pixels.size());
   self.device.copy_to_device(self.plan.address(self.pictures), all, self.batch * sizeof(WarpPicture));
   self.run(*self.whole);
+  if (!self.mirror()) return;
+  const size_t half = self.peaks.size() / 2;
+  for (size_t i = 0; i < half; ++i) self.peaks[i].height = (self.peaks[i].height + self.peaks[half + i].height) / 2;
 }
 
 void InferenceNetwork::run_on_tensors(std::span<const float> input) {
   Implementation& self = *implementation_;
+  check(!self.mirror(), "inference on tensors does not mirror them");
   const Tensor picture = self.plan.tensor(self.picture);
   TensorDesc nchw = picture.desc;
   nchw.block = 1;
@@ -139,10 +163,15 @@ std::vector<float> InferenceNetwork::heatmaps() const {
   TensorDesc nchw = desc;
   nchw.block = 1;
   convert_layout(desc, stored.data(), nchw, values.data());
+  if (!self.mirror()) return values;
+  const size_t half = values.size() / 2, side = static_cast<size_t>(desc.shape.w);
+  for (size_t row = 0; row < half; row += side)
+    for (size_t x = 0; x < side; ++x) values[row + x] = (values[row + x] + values[half + row + side - 1 - x]) / 2;
+  values.resize(half);
   return values;
 }
 
-int InferenceNetwork::batch() const { return implementation_->batch; }
+int InferenceNetwork::batch() const { return implementation_->pictures_a_run; }
 const NetworkConfig& InferenceNetwork::config() const { return implementation_->config; }
 const Plan& InferenceNetwork::plan() const { return implementation_->plan; }
 size_t InferenceNetwork::device_bytes() const { return implementation_->plan.arena_bytes(); }

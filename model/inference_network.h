@@ -22,7 +22,9 @@ class InferenceNetwork {
  public:
   /// Plans the forward pass for `batch` pictures and allocates all memory that it will ever use.
   /// `max_pixel_bytes`: room for one batch's source pictures; 0: only run_on_tensors will be used.
-  InferenceNetwork(Device& device, const Weights& weights, int batch, size_t max_pixel_bytes);
+  /// `mirror`: each picture goes through the network as it is and mirrored. Heights and heatmaps are the means of both,
+  /// places those of the picture as it is.
+  InferenceNetwork(Device& device, const Weights& weights, int batch, size_t max_pixel_bytes, bool mirror = false);
   ~InferenceNetwork();
 
   /// Takes other weights of the same configuration.
@@ -31,7 +33,7 @@ class InferenceNetwork {
   /// Warps and runs up to `batch` pictures. peaks(n, k) and heatmaps() then hold the results of the first
   /// pictures.size().
   void run(std::span<const uint8_t> pixels, std::span<const WarpPicture> pictures);
-  /// The same on an input tensor of a whole batch, NCHW floats.
+  /// The same on an input tensor of a whole batch, NCHW floats. Not with `mirror`.
   void run_on_tensors(std::span<const float> input);
 
   const HeatmapPeak& peak(int picture, int map) const;

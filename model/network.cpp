@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "engine/error.h"
 #include "kernels/optimizer/optimizer.h"
 
@@ -89,9 +91,13 @@ ParameterTable::ParameterTable(const NetworkConfig& config) {
 }
 
 const ParameterInfo& ParameterTable::find(const std::string& name) const {
-  for (const ParameterInfo& p : all_)
-    if (p.name == name) return p;
-  fail("the network has no parameter '{}'", name);
+  const auto found = std::ranges::find(all_, name, &ParameterInfo::name);
+  check(found != all_.end(), "the network has no parameter '{}'", name);
+  return *found;
+}
+
+bool ParameterTable::contains(const std::string& name) const {
+  return std::ranges::find(all_, name, &ParameterInfo::name) != all_.end();
 }
 
 size_t ParameterTable::parameter_count() const {

@@ -67,6 +67,7 @@ class ParameterTable {
   void all() && = delete;  // a loop over a temporary's list would outlive it
   /// Throws Error if there is none of that name.
   const ParameterInfo& find(const std::string& name) const;
+  bool contains(const std::string& name) const;
   size_t parameter_elements() const { return parameter_elements_; }  ///< gaps between tensors included
   size_t statistic_elements() const { return statistic_elements_; }
   size_t decayed_elements() const { return decayed_elements_; }  ///< convolution weights, at the start

@@ -1,5 +1,6 @@
 #include "model/weights.h"
 
+#include <algorithm>
 #include <charconv>
 #include <cmath>
 #include <cstring>
@@ -129,6 +130,34 @@ Weights initial_weights(const NetworkConfig& config, std::vector<std::string> au
   return weights;
 }
 
+ConvWeights fold_batch_norm(const Weights& weights, const std::string& conv, const std::string& batch_norm) {
+  const ParameterTable table(weights.config);
+  const auto values = [&](const std::string& name) { return weights.values(table.find(name)); };
+  const ParameterInfo& p = table.find(conv + ".weight");
+  const auto channels = static_cast<size_t>(p.shape[0]);
+  std::vector<double> scale(channels, 1.0), shift(channels);
+  if (table.contains(conv + ".bias")) std::copy_n(values(conv + ".bias"), channels, shift.begin());
+  if (!batch_norm.empty()) {
+    const float *gamma = values(batch_norm + ".weight"), *beta = values(batch_norm + ".bias"),
+                *mean = values(batch_norm + ".running_mean"), *variance = values(batch_norm + ".running_var");
+    for (size_t k = 0; k < channels; ++k) {
+      scale[k] = gamma[k] / std::sqrt(variance[k] + 1e-5);
+      shift[k] = (shift[k] - mean[k]) * scale[k] + beta[k];
+    }
+  }
+  ConvWeights folded{std::vector<float>(p.elements), {shift.begin(), shift.end()}};
+  const float* from = weights.values(p);
+  const size_t row = p.elements / channels;
+  for (size_t i = 0; i < p.elements; ++i) folded.weights[i] = static_cast<float>(from[i] * scale[i / row]);
+  return folded;
+}
+
+HostTensor to_tensor(const ParameterInfo& p, const float* values) {
+  std::vector<float> ordered(values, values + p.elements);
+  if (p.kind == Kind::conv_weight) krsc_to_kcrs(p.shape, values, ordered.data());
+  return HostTensor::from_floats(p.name, p.shape, ordered);
+}
+
 TensorFile to_tensors(const Weights& weights) {
   const ParameterTable table(weights.config);
   TensorFile file;
@@ -139,19 +168,18 @@ TensorFile to_tensors(const Weights& weights) {
   file.metadata["input_size"] = std::to_string(weights.config.input_size);
   file.metadata["head"] = name_of(weights.config.head);
   file.metadata["aus"] = fmt::format("{}", fmt::join(weights.aus, ","));
-  std::vector<float> values;
-  for (const ParameterInfo& p : table.all()) {
-    const float* from = (p.is_statistic() ? weights.statistics : weights.parameters).data() + p.offset;
-    values.assign(from, from + p.elements);
-    if (p.kind == Kind::conv_weight) krsc_to_kcrs(p.shape, from, values.data());
-    file.tensors.push_back(HostTensor::from_floats(p.name, p.shape, values));
-  }
+  for (const ParameterInfo& p : table.all()) file.tensors.push_back(to_tensor(p, weights.values(p)));
   return file;
 }
 
 Weights from_tensors(const TensorFile& file, const std::string& source) {
   Weights weights;
   NetworkConfig& config = weights.config;
+  check(file.find("bn1.weight") || !file.find("l0.weight"),
+        "{}: tensor 'bn1.weight' is missing: batch norm seems to be folded into the convolutions, which cannot be "
+        "undone; export the network with its batch norm (sandglass convert --keep-batch-norm; PyTorch: "
+        "torch.onnx.export(..., optimize=False, external_data=False))",
+        source);
   config.width = 4 * static_cast<int>(first_size(file, "conv1.weight", source));
   config.heatmaps = static_cast<int>(first_size(file, "l0.weight", source));
   config.depth = 0;

@@ -18,16 +18,30 @@ struct Weights {
   std::vector<float> parameters;                ///< flat, as ParameterTable places them (convolution weights KRSC)
   std::vector<float> statistics;                ///< flat running statistics
   std::map<std::string, std::string> metadata;  ///< whatever else the file said
+
+  /// The first number of one of the parameters or statistics.
+  const float* values(const ParameterInfo& p) const {
+    return (p.is_statistic() ? statistics : parameters).data() + p.offset;
+  }
 };
+
+/// A convolution as inference computes it: weights in KRSC order, and a bias for each of the K.
+struct ConvWeights {
+  std::vector<float> weights, bias;
+};
+
+/// The convolution called `conv` with the batch norm after it ("": none) folded in: weights w * scale and bias
+/// (b - mean) * scale + beta with scale = gamma / sqrt(var + 1e-5), computed in double.
+ConvWeights fold_batch_norm(const Weights& weights, const std::string& conv, const std::string& batch_norm);
 
 /// Fresh weights: convolutions uniform within +-1/sqrt(fan in) as PyTorch's default, gamma 1, beta 0, mean 0, variance
 /// 1; l0's bias 0. A function of (config, seed) alone.
 Weights initial_weights(const NetworkConfig& config, std::vector<std::string> aus, uint64_t seed);
 
-/// Reads .safetensors, .pth or .pth.tar (by content). Width, depth and number of heatmaps follow from the tensors'
-/// shapes; AU names, input size and head from the file's metadata, else AU06,AU10,AU12,AU14,AU17 for five heatmaps
-/// (numbered otherwise), 256 and heatmap. Tensors of other names with the prefixes "optimizer." are ignored. Throws
-/// Error naming the file and the first tensor that is missing, unknown or of the wrong shape.
+/// Reads .safetensors, .pth, .pth.tar or .onnx (by content). Width, depth and number of heatmaps follow from the
+/// tensors' shapes; AU names, input size and head from the file's metadata, else AU06,AU10,AU12,AU14,AU17 for five
+/// heatmaps (numbered otherwise), 256 and heatmap. Tensors of other names with the prefixes "optimizer." are ignored.
+/// Throws Error naming the file and the first tensor that is missing, unknown or of the wrong shape.
 Weights read_weights(const std::filesystem::path& path);
 
 /// Writes float32 .safetensors in PyTorch's names and KCRS order, with width, depth, input size, head and AU names
@@ -36,6 +50,8 @@ void write_weights(const std::filesystem::path& path, const Weights& weights);
 
 /// The same as tensors in memory, and back; `source` names the origin in errors.
 TensorFile to_tensors(const Weights& weights);
+/// One tensor of these: `values` in memory's order (KRSC).
+HostTensor to_tensor(const ParameterInfo& p, const float* values);
 Weights from_tensors(const TensorFile& file, const std::string& source);
 
 /// Pieces of from_tensors for those who take only some of a file's tensors (model/transfer.h). `source` names the

@@ -6,7 +6,7 @@ set -euo pipefail
 
 packages=(g++ cmake ninja-build ccache pkg-config git libdnnl-dev libstb-dev libjpeg-dev libdlib-dev libdlib-data libcli11-dev
           nlohmann-json3-dev libtomlplusplus-dev libfmt-dev libzip-dev libxxhash-dev
-          libavformat-dev libavcodec-dev libswscale-dev libmatio-dev)
+          libavformat-dev libavcodec-dev libswscale-dev libmatio-dev libonnx-dev libprotobuf-dev protobuf-compiler)
 [ "${1:-}" = tests ] && packages+=(libgtest-dev libgmock-dev clang-format python3 valgrind)
 
 missing=()

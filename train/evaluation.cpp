@@ -149,7 +149,8 @@ Evaluation evaluate(const EvaluationOptions& options, std::ostream& log) {
 
   const auto device = open_device(options.device);
   InferenceNetwork network(*device, weights, options.batch,
-                           static_cast<size_t>(options.batch) * staged_bytes_bound(weights.config.input_size));
+                           static_cast<size_t>(options.batch) * staged_bytes_bound(weights.config.input_size),
+                           options.mirror);
   Evaluation evaluation = score(network, weights.aus, manifest, options.scores, log);
   evaluation.left_out = static_cast<int>(all_rows - manifest.rows.size());
   evaluation.device = device->description();

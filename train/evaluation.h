@@ -72,6 +72,7 @@ struct EvaluationOptions {
   std::filesystem::path manifest;  ///< or a pack, or a TOML file with [data]
   DeviceChoice device;
   int batch = 8;
+  bool mirror = false;  ///< as InferenceNetwork's
   ScoreOptions scores;
 };
 

@@ -2,6 +2,7 @@
 // else.
 #include <cstring>
 
+#include "engine/onnx_file.h"
 #include "engine/safetensors.h"
 #include "tests/cli/program.h"
 
@@ -77,6 +78,23 @@ TEST_F(BadInputTest, WeightsCutAnywhere) {
   }
 }
 
+TEST_F(BadInputTest, Onnx) {
+  if (onnx_version().empty()) GTEST_SKIP() << "this build has no ONNX";
+  const std::string weights = write_small_weights(), net = path("net.onnx"), face = write_face("face.png");
+  expect_error({"convert", weights, path("out.safetensors"), "--keep-batch-norm"}, {"--keep-batch-norm is for .onnx"});
+  expect_error({"convert", weights, path("absent/out.onnx")}, {"absent/out.onnx: cannot be written"});
+  ASSERT_EQ(run({"convert", weights, net}).code, 0);
+  expect_error({"convert", net, path("out.safetensors")}, {"net.onnx", "batch norm seems to be folded"});
+  expect_error({"infer", "--weights", net, "--registered", face}, {"net.onnx", "batch norm seems to be folded"});
+  ASSERT_EQ(run({"convert", weights, net, "--keep-batch-norm"}).code, 0);
+  const std::string bytes = content_of(net);
+  for (size_t i = 1; i < 6; ++i) {
+    const std::string cut = write("cut.onnx", bytes.substr(0, i * bytes.size() / 6));
+    expect_error({"convert", cut, path("out.onnx")}, {"cut.onnx: is damaged or truncated"});
+  }
+  EXPECT_FALSE(exists("out.onnx") || exists("out.safetensors"));
+}
+
 TEST_F(BadInputTest, Pictures) {
   const std::string weights = write_small_weights(), png = content_of(write_face("good.png")),
                     jpeg = content_of(write_face("good.jpg"));
@@ -91,7 +109,7 @@ TEST_F(BadInputTest, Pictures) {
       {write("cut.png", png.substr(0, png.size() / 2)), "cut.png"},
       {write("cut.jpg", jpeg.substr(0, jpeg.size() / 2)), "cut.jpg"},
       {write("head.png", png.substr(0, 20)), "head.png"},
-      {write("film.mp4", "x"), "film.mp4: videos are not read yet"},
+      {write("film.mp4", "x"), "film.mp4: is not"},
       {write("folder/notes.txt", "x").substr(0, path("folder").size()), "this folder has no pictures"},
   };
   for (const Case& bad : cases)
@@ -180,7 +198,7 @@ TEST_F(BadInputTest, Outputs) {
     expect_error({"infer", "--weights", weights, "--registered", face, flag, folder.string()}, {"is a folder"});
   }
   expect_error({"infer", "--weights", weights, "--registered", face, "--overlay", path("file/in")}, {path("file/in")});
-  expect_error({"convert", weights, path("out.pth")}, {"out.pth: weights are written as .safetensors only"});
+  expect_error({"convert", weights, path("out.pth")}, {"out.pth: weights are written as .safetensors"});
   expect_error({"convert", weights, path("absent/out.safetensors")}, {"absent/out.safetensors: cannot be written"});
   expect_error({"convert", weights, path("out.safetensors"), "--aus", "AU01"}, {"--aus names 1 Action Units"});
   expect_error({"bench", "--mode", "infer", "--iterations", "1", "--set", "width=16", "--set", "input_size=64",
@@ -200,7 +218,7 @@ TEST_F(BadInputTest, FullDiskLeavesWhatWasThere) {
   };
   for (const std::vector<std::string>& arguments :
        {std::vector<std::string>{"convert", weights, path("out.safetensors")},
-        {"infer", "--weights", weights, "--registered", face, "--heatmaps", path("out.safetensors")}}) {
+        {"infer", "--weights", weights, "--registered", face, "--force", "--heatmaps", path("out.safetensors")}}) {
     const Finished finished = wait(start(arguments, SANDGLASS_PROGRAM, limited));
     EXPECT_EQ(finished.code, 1);
     EXPECT_THAT(finished.err, OneErrorLineWith("out.safetensors: cannot be written"));

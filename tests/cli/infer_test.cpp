@@ -54,26 +54,26 @@ TEST_F(ProgramTest, InferGoesOnAfterABadInput) {
   ASSERT_EQ(rows.size(), 7u);
   const std::vector<std::string> order{"in/1.png", "in/2.png", "in/9.png", "in/10.png", "in/11.png", "absent.jpg"};
   for (size_t i = 0; i < order.size(); ++i) EXPECT_EQ(fields_of(rows[i + 1])[0], path(order[i]));
-  EXPECT_EQ(fields_of(rows[2])[3], "0");
-  EXPECT_EQ(fields_of(rows[3])[3], "1");
+  EXPECT_EQ(fields_of(rows[2])[5], "0");
+  EXPECT_EQ(fields_of(rows[3])[5], "1");
 
   const json results = json::parse(content_of(folder / "out.json"));
   ASSERT_EQ(results["inputs"].size(), 6u);
   EXPECT_THAT(results["inputs"][1]["error"].get<std::string>(), HasSubstr("is not a JPEG, PNG or BMP"));
   const TensorFile heatmaps = read_safetensors(folder / "out.safetensors");
-  EXPECT_THAT(heatmaps.tensors.at(0).shape, testing::ElementsAre(3, 2, 16, 16));
-  EXPECT_EQ(json::parse(heatmaps.metadata.at("failed")).size(), 3u);
+  const HostTensor& maps = *heatmaps.find("heatmaps");
+  EXPECT_THAT(maps.shape, testing::ElementsAre(3, 2, 16, 16));
 
   // All outputs say the same: the peak of the third input's second heatmap.
-  const std::vector<float> values = heatmaps.tensors[0].to_float();
+  const std::vector<float> values = maps.to_float();
   const float height = *std::max_element(values.begin() + 3 * 256, values.begin() + 4 * 256);
   const json& au = results["inputs"][2]["faces"][0]["aus"]["AU12"];
   EXPECT_FLOAT_EQ(au["height"].get<float>(), height);
   EXPECT_FLOAT_EQ(au["intensity"].get<float>(), std::clamp(height, 0.0f, 5.0f));
-  EXPECT_EQ(fields_of(rows[3])[5], fmt::format("{:.3f}", std::clamp(height, 0.0f, 5.0f)));
-  EXPECT_EQ(fields_of(rows[3])[8], fmt::format("{:.2f}", au["x"].get<float>()));
+  EXPECT_EQ(fields_of(rows[3])[7], fmt::format("{:.3f}", std::clamp(height, 0.0f, 5.0f)));
+  EXPECT_EQ(fields_of(rows[3])[12], fmt::format("{:.2f}", au["x"].get<float>()));
   EXPECT_THAT(finished.out,
-              HasSubstr(fmt::format("9.png:  AU06 {}  AU12 {}", fields_of(rows[3])[4], fields_of(rows[3])[5])));
+              HasSubstr(fmt::format("9.png:  AU06 {}  AU12 {}", fields_of(rows[3])[6], fields_of(rows[3])[7])));
 
   for (const char* name : {"1", "9", "10"})
     EXPECT_GT(read_image(folder / "overlay" / (std::string(name) + ".jpg")).width, 500);
@@ -100,8 +100,8 @@ TEST_F(ProgramTest, InferWithoutHeatmapsStatesIntensitiesAlone) {
   ASSERT_EQ(finished.code, 0) << finished.err;
   EXPECT_THAT(finished.out, HasSubstr("AU06 "));
   const std::vector<std::string> fields = fields_of(lines_of(content_of(folder / "out.csv"))[1]);
-  EXPECT_EQ(fields.size(), 10u);
-  EXPECT_EQ(fields[6], "");
+  EXPECT_EQ(fields.size(), 14u);
+  EXPECT_EQ(fields[10], "");
   EXPECT_THAT(run({"info", path("net.safetensors")}).out, HasSubstr("intensities: AU06, AU12"));
 }
 
@@ -116,7 +116,8 @@ TEST_F(ProgramTest, InferGivesTheSameAloneAndInABatch) {
   const std::vector<std::string> rows = lines_of(content_of(folder / "all.csv"));
   ASSERT_EQ(rows.size(), 6u);
   for (size_t i = 0; i < faces.size(); ++i) {
-    ASSERT_EQ(run({"infer", "--weights", weights, "--registered", "--csv", path("one.csv"), faces[i]}).code, 0);
+    ASSERT_EQ(run({"infer", "--weights", weights, "--registered", "--csv", path("one.csv"), "--force", faces[i]}).code,
+              0);
     EXPECT_EQ(lines_of(content_of(folder / "one.csv")).at(1), rows[i + 1]);
   }
 }
@@ -137,7 +138,8 @@ TEST_F(ProgramTest, InferTakesGivenLandmarks) {
   write("list.csv", header + "\n" + row + "\n");
   write("pts/1.pts", pts + "}\n");
   const auto result = [&](const std::vector<std::string>& how) {
-    std::vector<std::string> arguments{"infer", "--weights", weights, path("1.png"), "--json", path("out.json")};
+    std::vector<std::string> arguments{"infer",  "--weights",      weights,  path("1.png"),
+                                       "--json", path("out.json"), "--force"};
     arguments.insert(arguments.end(), how.begin(), how.end());
     const Finished finished = run(arguments);
     EXPECT_EQ(finished.code, 0) << finished.err;
@@ -158,22 +160,104 @@ TEST_F(ProgramTest, InferTakesGivenLandmarks) {
   }
 }
 
-TEST_F(ProgramTest, InferRemovesItsFilesWhenInterrupted) {
+TEST_F(ProgramTest, InferLeavesCompleteFilesWhenInterrupted) {
   const std::string weights = write_small_weights(), face = write_face("face.png", 512);
   std::filesystem::create_directories(folder / "in");
   for (int i = 0; i < 3000; ++i) std::filesystem::create_symlink(face, folder / "in" / fmt::format("{}.png", i));
   write("out.csv", "before");
-  const pid_t child =
-      start({"infer", "--weights", weights, "--registered", path("in"), "--overlay", path("overlay"), "--csv",
-             path("out.csv"), "--json", path("out.json"), "--heatmaps", path("out.safetensors")});
+  const pid_t child = start({"infer", "--weights", weights, "--registered", path("in"), "--overlay", path("overlay"),
+                             "--csv", path("out.csv"), "--force", "--json", path("out.json"), "--openface",
+                             path("openface"), "--heatmaps", path("out.safetensors")});
   for (int i = 0; i < 5000 && !exists("overlay/3.jpg"); ++i) std::this_thread::sleep_for(std::chrono::milliseconds(10));
   kill(child, SIGINT);
   const Finished finished = wait(child);
   EXPECT_EQ(finished.code, 1);
-  EXPECT_THAT(finished.err, OneErrorLineWith("interrupted"));
-  EXPECT_EQ(content_of(folder / "out.csv"), "before");
-  EXPECT_FALSE(exists("out.json"));
+  EXPECT_THAT(finished.err, OneErrorLineWith("interrupted; the results so far are written"));
+  const std::vector<std::string> rows = lines_of(content_of(folder / "out.csv"));
+  ASSERT_GE(rows.size(), 4u);
+  EXPECT_LT(rows.size(), 3000u);
+  EXPECT_EQ(json::parse(content_of(folder / "out.json"))["inputs"].size(), rows.size() - 1);
+  EXPECT_EQ(read_safetensors(folder / "out.safetensors").find("heatmaps")->shape[0], static_cast<int>(rows.size()) - 1);
+  EXPECT_EQ(lines_of(content_of(folder / "openface/0.csv")).size(), 2u);
   EXPECT_TRUE(unfinished_files().empty());
+}
+
+TEST_F(ProgramTest, InferReplacesNothingUnlessTold) {
+  const std::string weights = write_small_weights(), face = write_face("face.png");
+  const std::vector<std::string> infer{"infer", "--weights", weights, "--registered", face};
+  const std::pair<std::string, std::string> outputs[] = {
+      {"--csv", "out.csv"},         {"--json", "out.json"},
+      {"--jsonl", "out.jsonl"},     {"--heatmaps", "out.safetensors"},
+      {"--openface", "o/face.csv"}, {"--overlay", "o/face.jpg"}};
+  for (const auto& [flag, file] : outputs) {
+    std::filesystem::create_directories(folder / "o");
+    write(file, "precious");
+    std::vector<std::string> arguments = infer;
+    arguments.insert(arguments.end(), {flag, file.starts_with("o/") ? path("o") : path(file)});
+    const Finished refused = run(arguments);
+    EXPECT_EQ(refused.code, 1);
+    EXPECT_THAT(refused.err, OneErrorLineWith(path(file) + ": is there already; name another file, or give --force"));
+    EXPECT_EQ(content_of(folder / file), "precious");
+    arguments.push_back("--force");
+    EXPECT_EQ(run(arguments).code, 0);
+    EXPECT_NE(content_of(folder / file), "precious");
+  }
+}
+
+TEST_F(ProgramTest, InferWritesToStandardOutputForPipes) {
+  const std::string weights = write_small_weights(), face = write_face("face.png");
+  const std::vector<std::string> infer{"infer", "--weights", weights, "--registered", face};
+  const auto with = [&](std::vector<std::string> flags) {
+    flags.insert(flags.begin(), infer.begin(), infer.end());
+    return run(flags);
+  };
+  const Finished csv = with({"--csv", "-"}), lines = with({"--jsonl", "-", "--quiet"});
+  ASSERT_EQ(csv.code, 0) << csv.err;
+  EXPECT_EQ(lines_of(csv.out).size(), 2u);
+  EXPECT_TRUE(csv.out.starts_with("input,frame,face_id,"));
+  EXPECT_THAT(csv.err, HasSubstr("1 pictures, 1 faces"));
+  ASSERT_EQ(lines_of(lines.out).size(), 2u);
+  EXPECT_EQ(json::parse(lines_of(lines.out)[1])["faces"].size(), 1u);
+  EXPECT_EQ(lines.err, "");
+  EXPECT_THAT(with({"--csv", "-", "--json", "-"}).err, OneErrorLineWith("only one of the results"));
+  EXPECT_THAT(with({"--heatmaps", "-"}).err, OneErrorLineWith("heatmaps cannot be written to standard output"));
+}
+
+// A video's frames, as pictures of their own and together; smoothed, against their own neutral level, in part.
+TEST_F(ProgramTest, InferReadsAFolderAsAVideo) {
+  const std::string weights = write_small_weights();
+  std::filesystem::create_directories(folder / "in");
+  for (int i = 0; i < 4; ++i) write_face(fmt::format("in/{}.png", i));
+  const auto rows_with = [&](std::vector<std::string> flags) {
+    flags.insert(flags.begin(), {"infer", "--weights", weights, "--registered", path("in"), "--csv", "-", "--quiet"});
+    const Finished finished = run(flags);
+    EXPECT_EQ(finished.code, 0) << finished.err;
+    std::vector<std::vector<std::string>> rows;
+    for (const std::string& line : lines_of(finished.out)) rows.push_back(fields_of(line));
+    rows.erase(rows.begin());
+    return rows;
+  };
+  const auto pictures = rows_with({}), frames = rows_with({"--sequence", "--rate", "10"}),
+             part = rows_with({"--sequence", "--rate", "10", "--start", "0.1", "--every", "2"}),
+             smooth = rows_with({"--sequence", "--rate", "10", "--smooth", "1e6"}),
+             above = rows_with({"--sequence", "--rate", "10", "--baseline", "0"}), mirrored = rows_with({"--mirror"});
+  ASSERT_EQ(frames.size(), 4u);
+  for (size_t i = 0; i < 4; ++i) {
+    EXPECT_EQ(frames[i][0], path("in"));
+    EXPECT_EQ(frames[i][1], std::to_string(i + 1));
+    EXPECT_EQ(frames[i][2], "0");
+    EXPECT_EQ(frames[i][3], fmt::format("0.{}00", i));
+    EXPECT_EQ(pictures[i][1], "");
+    for (size_t column = 6; column < frames[i].size(); ++column) EXPECT_EQ(frames[i][column], pictures[i][column]);
+    EXPECT_EQ(smooth[i][7], frames[0][7]);  // the first frame's, for a million seconds
+  }
+  ASSERT_EQ(part.size(), 2u);
+  EXPECT_EQ(part[0], frames[1]);
+  EXPECT_EQ(part[1], frames[3]);
+  EXPECT_NE(mirrored[0][7], pictures[0][7]);
+  double least = 5;
+  for (const auto& row : above) least = std::min(least, std::stod(row[7]));
+  EXPECT_LT(least, 0.01);
 }
 
 std::filesystem::path real_faces() {
@@ -201,9 +285,9 @@ TEST_F(ProgramTest, APictureWithoutAFaceIsNoError) {
   EXPECT_EQ(finished.err, "");
   EXPECT_THAT(finished.out, HasSubstr("wall.png: no face\n"));
   EXPECT_THAT(finished.out, HasSubstr("2 pictures, 0 faces, 2 without a face, 0 failed"));
-  EXPECT_THAT(content_of(folder / "out.csv"), HasSubstr("wall.png,,,0,"));
+  EXPECT_THAT(content_of(folder / "out.csv"), HasSubstr("wall.png,,,,,0,"));
   EXPECT_EQ(json::parse(content_of(folder / "out.json"))["inputs"][0]["faces"], json::array());
-  EXPECT_EQ(json::parse(read_safetensors(folder / "out.safetensors").metadata.at("without_face")).size(), 2u);
+  EXPECT_EQ(read_safetensors(folder / "out.safetensors").find("heatmaps")->shape[0], 0);
   EXPECT_TRUE(exists("o/wall.jpg"));
 }
 

@@ -3,6 +3,7 @@
 
 #include <cmath>
 
+#include "engine/onnx_file.h"
 #include "engine/safetensors.h"
 #include "tests/cli/program.h"
 
@@ -154,6 +155,22 @@ TEST_F(ProgramTest, ConvertKeepsEveryNumber) {
   EXPECT_THAT(after.aus, testing::ElementsAre("AU01", "AU02"));
   ASSERT_EQ(run({"convert", path("copy.safetensors"), path("copy.safetensors")}).code, 0);  // onto itself
   EXPECT_EQ(read_weights(folder / "copy.safetensors").parameters, before.parameters);
+}
+
+TEST_F(ProgramTest, OnnxWithItsBatchNormIsAsGoodAsTheWeights) {
+  if (onnx_version().empty()) GTEST_SKIP() << "this build has no ONNX";
+  const std::string weights = write_small_weights(), net = path("net.onnx"), face = write_face("face.png");
+  const Finished finished = run({"convert", weights, net, "--keep-batch-norm"});
+  ASSERT_EQ(finished.code, 0) << finished.err;
+  ASSERT_EQ(run({"convert", net, path("copy.safetensors")}).code, 0);
+  EXPECT_EQ(read_weights(folder / "copy.safetensors").parameters, read_weights(weights).parameters);
+  for (const std::string& file : {weights, net})
+    ASSERT_EQ(run({"infer", "--weights", file, "--registered", face, "--heatmaps", file + ".maps"}).code, 0);
+  EXPECT_EQ(content_of(net + ".maps"), content_of(weights + ".maps"));
+  EXPECT_THAT(run({"info", net}).out, HasSubstr("AU06, AU12 (16 x 16)"));
+
+  ASSERT_EQ(run({"convert", weights, net}).code, 0);  // folded
+  EXPECT_THAT(run({"info", net, "--tensors"}).out, HasSubstr("\n  m0.b1_2.conv1.bias "));
 }
 
 TEST_F(ProgramTest, ConvertReadsPyTorchCheckpoints) {

@@ -55,6 +55,7 @@ TEST(OutputFile, SaysWhatCannotBeWritten) {
               testing::StartsWith((folder / "absent/out").string() + ": cannot be written"));
   EXPECT_THAT(error_of([&] { OutputFile file(folder.path()); }), testing::HasSubstr("is a folder"));
   EXPECT_THAT(error_of([&] { OutputFile file(""); }), testing::HasSubstr("is empty"));
+  EXPECT_THAT(error_of([&] { OutputFile file("/dev/null"); }), testing::HasSubstr("is no file but a device"));
 }
 
 }  // namespace

@@ -11,6 +11,7 @@
 extern "C" {
 #include <libavcodec/avcodec.h>
 #include <libavformat/avformat.h>
+#include <libavutil/display.h>
 #include <libswscale/swscale.h>
 }
 
@@ -19,11 +20,12 @@ namespace sandglass {
 struct VideoFormat {
   const char* codec = "mpeg4";
   int key_frame_every = 12;
-  int b_frames = 0;  ///< between two others at most: they are stored after the frame that follows them
+  int b_frames = 0;                 ///< between two others at most: they are stored after the frame that follows them
+  std::vector<int64_t> times = {};  ///< when each frame is shown, in 1/25 s; empty: 25 frames a second
+  int turn = 0;                     ///< degrees by which the frames are to be turned clockwise when shown
 };
 
-/// Writes pictures of one size (even sides) as a video of 25 frames a second; the container follows from the file's
-/// name.
+/// Writes pictures of one size (even sides) as a video; the container follows from the file's name.
 inline void write_video(const std::filesystem::path& path, const std::vector<Image>& images,
                         const VideoFormat& wanted = {}) {
   AVFormatContext* format = nullptr;
@@ -45,6 +47,10 @@ inline void write_video(const std::filesystem::path& path, const std::vector<Ima
   check(avcodec_open2(codec, encoder, nullptr) >= 0, "the encoder does not open");
   avcodec_parameters_from_context(stream->codecpar, codec);
   stream->time_base = codec->time_base;
+  if (wanted.turn != 0) {
+    uint8_t* matrix = av_stream_new_side_data(stream, AV_PKT_DATA_DISPLAYMATRIX, 9 * sizeof(int32_t));
+    av_display_rotation_set(reinterpret_cast<int32_t*>(matrix), wanted.turn);
+  }
   check(avio_open(&format->pb, path.c_str(), AVIO_FLAG_WRITE) >= 0, "{}: cannot be written", path.string());
   check(avformat_write_header(format, nullptr) >= 0, "the header cannot be written");
   SwsContext* scaler = sws_getContext(codec->width, codec->height, AV_PIX_FMT_RGB24, codec->width, codec->height,
@@ -67,7 +73,7 @@ inline void write_video(const std::filesystem::path& path, const std::vector<Ima
     const uint8_t* planes[] = {images[i].rgb.data()};
     const int strides[] = {codec->width * 3};
     sws_scale(scaler, planes, strides, 0, codec->height, frame->data, frame->linesize);
-    frame->pts = static_cast<int64_t>(i);
+    frame->pts = wanted.times.empty() ? static_cast<int64_t>(i) : wanted.times[i];
     avcodec_send_frame(codec, frame);
     av_frame_unref(frame);
     write_packets();
@@ -81,6 +87,33 @@ inline void write_video(const std::filesystem::path& path, const std::vector<Ima
   avcodec_free_context(&codec);
   avio_closep(&format->pb);
   avformat_free_context(format);
+}
+
+constexpr int kNumberBits = 6, kNumberBar = 16;
+
+/// A picture of 96 x 32 pixels that says its number, 0 to 63: six bars, white for a 1.
+inline Image numbered(int number) {
+  Image image(32, kNumberBits * kNumberBar);
+  for (int y = 0; y < image.height; ++y) {
+    for (int x = 0; x < image.width; ++x) {
+      const uint8_t value = number >> (x / kNumberBar) & 1 ? 235 : 20;
+      std::fill_n(image.at(y, x), 3, value);
+    }
+  }
+  return image;
+}
+
+inline int number_of(const Image& image) {
+  int number = 0;
+  for (int bit = 0; bit < kNumberBits; ++bit)
+    number |= (image.at(16, bit * kNumberBar + kNumberBar / 2)[1] > 128) << bit;
+  return number;
+}
+
+inline std::vector<Image> numbered_images(int count) {
+  std::vector<Image> images;
+  for (int i = 0; i < count; ++i) images.push_back(numbered(i));
+  return images;
 }
 
 }  // namespace sandglass

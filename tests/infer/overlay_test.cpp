@@ -108,12 +108,5 @@ TEST(Overlay, TakesExtremePictures) {
   }
 }
 
-TEST(OverlayPaths, AreDifferentForAllInputs) {
-  const std::vector<Input> inputs{
-      {"a/1.jpg", ""}, {"b/1.jpg", ""}, {"1.png", ""}, {"x/1_2.jpg", ""}, {"2.tar.png", ""}};
-  EXPECT_THAT(overlay_paths("out", inputs),
-              ElementsAre("out/1.jpg", "out/1_2.jpg", "out/1_3.jpg", "out/1_2_2.jpg", "out/2.tar.jpg"));
-}
-
 }  // namespace
 }  // namespace sandglass

@@ -298,9 +298,94 @@ TEST_F(PipelineTest, EndsWhenInterrupted) {
   for (int i = 0; i < 5; ++i) paths.push_back(add(fmt::format("{}.png", i), {kPose}));
   const InputList list = find_inputs(paths);
   int seen = 0;
-  EXPECT_EQ(error_of([&] { pipeline.run(list.inputs, [&](PicturePrediction&) { interrupted = ++seen == 2; }); }),
-            "interrupted");
+  EXPECT_FALSE(pipeline.run(list.inputs, [&](PicturePrediction&) { interrupted = ++seen == 2; }));
   EXPECT_EQ(seen, 2);
+  interrupted = false;
+  EXPECT_TRUE(pipeline.run(list.inputs, [](PicturePrediction&) {}));
+}
+
+// Registered faces as the frames of a video, and as photographs: `folder`/NAME/0.png, 1.png, ...
+class PipelineVideoTest : public PipelineTest {
+ protected:
+  std::filesystem::path add_frames(const std::string& name, int frames) {
+    std::filesystem::create_directories(folder / name);
+    for (int i = 0; i < frames; ++i) add(fmt::format("{}/{}.png", name, i), {}, 80, 80);
+    return folder / name;
+  }
+  static InferenceOptions options() {
+    InferenceOptions made;
+    made.device.name = "cpu";
+    made.registered = made.keep_heatmaps = true;
+    made.video.rate = 10;
+    return made;
+  }
+  static std::vector<PicturePrediction> run(const InferenceOptions& with,
+                                            const std::vector<std::filesystem::path>& paths, bool sequences) {
+    std::vector<PicturePrediction> made;
+    const InputList list = find_inputs(paths, {.sequences = sequences});
+    InferencePipeline(small_weights(), with).run(list.inputs, [&](PicturePrediction& prediction) {
+      made.push_back(std::move(prediction));
+    });
+    return made;
+  }
+};
+
+TEST_F(PipelineVideoTest, AFrameGivesWhatThePhotographGives) {
+  const auto first = add_frames("a", 7), second = add_frames("b", 3);
+  const auto photographs = run(options(), {first, second}, false);
+  ASSERT_EQ(photographs.size(), 10u);
+  for (const auto& [batch, workers, piece] : {std::tuple(1, 1, 10), {1, 4, 1}, {4, 2, 3}, {16, 3, 7}}) {
+    SCOPED_TRACE(fmt::format("batch {}, {} workers, pieces of {}", batch, workers, piece));
+    InferenceOptions with = options();
+    with.batch = batch;
+    with.workers = workers;
+    with.detect_every = piece;
+    const auto frames = run(with, {first, second}, true);
+    ASSERT_EQ(frames.size(), 10u);
+    for (size_t i = 0; i < 10; ++i) {
+      SCOPED_TRACE(i);
+      EXPECT_EQ(frames[i].error, "");
+      EXPECT_EQ(frames[i].path, i < 7 ? first : second);
+      EXPECT_EQ(frames[i].input, i < 7 ? 0u : 1u);
+      ASSERT_TRUE(frames[i].frame.has_value());
+      EXPECT_EQ(frames[i].frame->number, i < 7 ? i : i - 7);
+      EXPECT_NEAR(frames[i].frame->seconds, 0.1 * static_cast<double>(frames[i].frame->number), 1e-9);
+      ASSERT_EQ(frames[i].faces.size(), 1u);
+      EXPECT_EQ(frames[i].faces[0].id, 0);
+      for (size_t e = 0; e < frames[i].faces[0].heatmaps.size(); ++e)
+        ASSERT_NEAR(frames[i].faces[0].heatmaps[e], photographs[i].faces[0].heatmaps[e], 1e-5);
+    }
+  }
+}
+
+TEST_F(PipelineVideoTest, ReadsThePartThatIsAskedFor) {
+  const auto frames = add_frames("a", 9);
+  InferenceOptions with = options();
+  with.video.start = 0.2;
+  with.video.end = 0.75;
+  with.video.every = 2;
+  std::vector<int64_t> numbers;
+  for (const PicturePrediction& frame : run(with, {frames}, true)) numbers.push_back(frame.frame->number);
+  EXPECT_THAT(numbers, testing::ElementsAre(2, 4, 6));
+  with.video.start = 5;
+  with.video.end = 6;
+  const auto nothing = run(with, {frames}, true);
+  ASSERT_EQ(nothing.size(), 1u);
+  EXPECT_TRUE(nothing[0].is_video_end);
+  EXPECT_THAT(nothing[0].error, HasSubstr("a: has no frame in the part that is to be read"));
+}
+
+TEST_F(PipelineVideoTest, ABadFrameOrVideoDoesNotStopTheOthers) {
+  const auto frames = add_frames("a", 4);
+  folder.write("a/1.png", "not a picture");
+  folder.write("v.mp4", "not a video");
+  const auto predictions = run(options(), {folder / "v.mp4", frames}, true);
+  ASSERT_EQ(predictions.size(), 5u);
+  EXPECT_TRUE(predictions[0].is_video_end);
+  EXPECT_THAT(predictions[0].error, StartsWith((folder / "v.mp4").string()));
+  EXPECT_THAT(predictions[2].error, HasSubstr("1.png: is not a JPEG, PNG or BMP"));
+  EXPECT_FALSE(predictions[2].is_video_end);
+  for (const size_t i : {1, 3, 4}) EXPECT_EQ(predictions[i].faces.size(), 1u);
 }
 
 TEST_F(PipelineTest, SaysWhichOptionOrWeightIsWrong) {

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 
 #include <nlohmann/json.hpp>
+#include <sstream>
 
 #include "engine/file.h"
 #include "engine/safetensors.h"
@@ -38,6 +39,7 @@ std::vector<PicturePrediction> predictions() {
   made[0].width = 640;
   made[0].height = 480;
   made[0].faces = {face(1.23456f, 7.5f), face(-0.5f, 0.0004f)};
+  made[0].faces[1].id = 1;
   made[0].faces[1].confidence.reset();
   made[0].faces[1].landmarks.reset();
   made[1].path = "empty.png";
@@ -50,9 +52,26 @@ std::vector<PicturePrediction> predictions() {
   return made;
 }
 
+// Three frames of a video, the second without a face, and the video's end.
+std::vector<PicturePrediction> video() {
+  std::vector<PicturePrediction> made(4);
+  for (size_t i = 0; i < made.size(); ++i) {
+    made[i].input = 1;
+    made[i].path = "v.mp4";
+    made[i].width = made[i].height = 16;
+    if (i < 3) made[i].frame = FrameTime{static_cast<int64_t>(i) + 7, 0.25 + 0.04 * static_cast<double>(i)};
+  }
+  made[0].faces = {face(1.996f, 0)};
+  made[2].faces = {face(1.994f, 5)};
+  made[2].faces[0].id = 3;
+  made[3].error = "v.mp4: breaks off after frame 10";
+  made[3].is_video_end = true;
+  return made;
+}
+
 template <typename Writer>
-void write_all(Writer& writer) {
-  for (const PicturePrediction& prediction : predictions()) writer.add(prediction);
+void write_all(Writer& writer, const std::vector<PicturePrediction>& all = predictions()) {
+  for (const PicturePrediction& prediction : all) writer.add(prediction);
   writer.commit();
 }
 
@@ -61,13 +80,13 @@ TEST(ResultWriters, LeavePlacesEmptyThatThereAreNot) {
   const TemporaryFolder folder;
   PicturePrediction prediction = predictions()[3];
   for (AuPrediction& au : prediction.faces[0].aus) au.has_place = false;
-  CsvWriter csv(folder / "out.csv", kAus);
+  CsvWriter csv(folder / "out.csv", kAus, 2);
   csv.add(prediction);
   csv.commit();
   EXPECT_EQ(read_file(folder / "out.csv"),
-            "input,face,confidence,success,AU06_r,AU12_r,AU06_x,AU06_y,AU12_x,AU12_y\n"
-            "last.png,0,0.750,1,2.000,3.000,,,,\n");
-  JsonWriter writer(folder / "out.json", kAus, "program", "weights");
+            "input,frame,face_id,timestamp,confidence,success,AU06_r,AU12_r,AU06_c,AU12_c,AU06_x,AU06_y,AU12_x,AU12_y\n"
+            "last.png,,0,,0.750,1,2.000,3.000,1,1,,,,\n");
+  JsonWriter writer(folder / "out.json", kAus, "program", "weights", JsonWriter::Layout::document);
   writer.add(prediction);
   writer.commit();
   const json au = json::parse(read_file(folder / "out.json"))["inputs"][0]["faces"][0]["aus"]["AU12"];
@@ -76,22 +95,55 @@ TEST(ResultWriters, LeavePlacesEmptyThatThereAreNot) {
   EXPECT_TRUE(au["y"].is_null());
 }
 
-TEST(CsvWriter, WritesARowPerFaceAndOnePerInputWithout) {
+TEST(CsvWriter, WritesARowPerFaceAndOnePerPictureWithout) {
   const TemporaryFolder folder;
-  CsvWriter writer(folder / "out.csv", kAus);
+  CsvWriter writer(folder / "out.csv", kAus, 1.235);
   write_all(writer);
   EXPECT_EQ(folder.read("out.csv"),
-            "input,face,confidence,success,AU06_r,AU12_r,AU06_x,AU06_y,AU12_x,AU12_y\n"
-            "\"a, b.jpg\",0,0.750,1,1.235,5.000,12.34,55.50,-3.25,1000.13\n"
-            "\"a, b.jpg\",1,,1,0.000,0.000,12.34,55.50,-3.25,1000.13\n"
-            "empty.png,,,0,,,,,,\n"
-            "\"br\"\"oken\"\".png\",,,0,,,,,,\n"
-            "last.png,0,0.750,1,2.000,3.000,12.34,55.50,-3.25,1000.13\n");
+            "input,frame,face_id,timestamp,confidence,success,AU06_r,AU12_r,AU06_c,AU12_c,AU06_x,AU06_y,AU12_x,AU12_y\n"
+            "\"a, b.jpg\",,0,,0.750,1,1.235,5.000,1,1,12.34,55.50,-3.25,1000.13\n"
+            "\"a, b.jpg\",,1,,,1,0.000,0.000,0,0,12.34,55.50,-3.25,1000.13\n"
+            "empty.png,,,,,0,,,,,,,,\n"
+            "\"br\"\"oken\"\".png\",,,,,0,,,,,,,,\n"
+            "last.png,,0,,0.750,1,2.000,3.000,1,1,12.34,55.50,-3.25,1000.13\n");
+}
+
+TEST(CsvWriter, CountsAVideosFramesFromOne) {
+  const TemporaryFolder folder;
+  CsvWriter writer(folder / "out.csv", kAus, 2);
+  write_all(writer, video());
+  const std::string text = folder.read("out.csv");
+  EXPECT_EQ(text.substr(text.find('\n') + 1),
+            "v.mp4,8,0,0.250,0.750,1,1.996,0.000,0,0,12.34,55.50,-3.25,1000.13\n"
+            "v.mp4,9,,0.290,,0,,,,,,,,\n"
+            "v.mp4,10,3,0.330,0.750,1,1.994,5.000,0,1,12.34,55.50,-3.25,1000.13\n");
+}
+
+TEST(OpenFaceWriter, WritesEachInputAsOpenFaceDoes) {
+  const TemporaryFolder folder;
+  OpenFaceWriter writer({folder / "a, b.csv", folder / "v.csv"}, kAus, 2);
+  writer.add(predictions()[0]);
+  write_all(writer, video());
+  std::string points, zeros, places;
+  for (const char axis : {'x', 'y'})
+    for (int i = 0; i < 68; ++i) points += fmt::format(",{}_{}", axis, i);
+  for (int i = 0; i < 68; ++i) places += fmt::format(",{}.1", i);
+  for (int i = 0; i < 68; ++i) places += fmt::format(",{}.0", 2 * i);
+  for (int i = 0; i < 2 * 68 + 4; ++i) zeros += ",0";
+  const std::string aus = ",AU06_r,AU12_r,AU06_c,AU12_c\n";
+  EXPECT_EQ(folder.read("v.csv"), "frame,face_id,timestamp,confidence,success" + points + aus +  //
+                                      "8,0,0.250,0.75,1" + places + ",2.00,0.00,1,0\n" + "9,0,0.290,0.00,0" + zeros +
+                                      "\n" + "10,3,0.330,0.75,1" + places + ",1.99,5.00,0,1\n");
+  std::string no_places;
+  for (int i = 0; i < 2 * 68; ++i) no_places += ",0.0";
+  EXPECT_EQ(folder.read("a, b.csv"), "face,confidence" + points + aus +            //
+                                         "0,0.75" + places + ",1.23,5.00,0,1\n" +  //
+                                         "1,1.00" + no_places + ",0.00,0.00,0,0\n");
 }
 
 TEST(JsonWriter, SaysEverything) {
   const TemporaryFolder folder;
-  JsonWriter writer(folder / "out.json", kAus, "sandglass 1", "net\xFF.pth");
+  JsonWriter writer(folder / "out.json", kAus, "sandglass 1", "net\xFF.pth", JsonWriter::Layout::document);
   write_all(writer);
   const json file = json::parse(folder.read("out.json"));
   EXPECT_EQ(file["program"], "sandglass 1");
@@ -121,31 +173,51 @@ TEST(JsonWriter, SaysEverything) {
 
 TEST(JsonWriter, IsValidWithoutInputs) {
   const TemporaryFolder folder;
-  JsonWriter writer(folder / "out.json", kAus, "p", "w");
+  JsonWriter writer(folder / "out.json", kAus, "p", "w", JsonWriter::Layout::document);
   writer.commit();
   EXPECT_EQ(json::parse(folder.read("out.json"))["inputs"], json::array());
+}
+
+TEST(JsonWriter, LinesHoldAPictureEach) {
+  const TemporaryFolder folder;
+  JsonWriter writer(folder / "out.jsonl", kAus, "p", "w", JsonWriter::Layout::lines);
+  write_all(writer, video());
+  std::vector<json> lines;
+  std::istringstream text(folder.read("out.jsonl"));
+  for (std::string line; std::getline(text, line);) lines.push_back(json::parse(line));
+  ASSERT_EQ(lines.size(), 5u);
+  EXPECT_EQ(lines[0], json({{"program", "p"}, {"weights", "w"}, {"aus", kAus}}));
+  EXPECT_EQ(lines[3]["frame"], 10);
+  EXPECT_EQ(lines[3]["timestamp"], 0.33);
+  EXPECT_EQ(lines[3]["faces"][0]["face_id"], 3);
+  EXPECT_EQ(lines[2]["faces"], json::array());
+  EXPECT_EQ(lines[4], json({{"input", "v.mp4"}, {"error", "v.mp4: breaks off after frame 10"}}));
 }
 
 TEST(HeatmapWriter, WritesOneTensorThatSaysWhoseItIs) {
   const TemporaryFolder folder;
   {
     HeatmapWriter writer(folder / "out.safetensors", kAus, 4);
-    write_all(writer);
+    for (const PicturePrediction& prediction : predictions()) writer.add(prediction);
+    write_all(writer, video());
   }
   const TensorFile file = read_safetensors(folder / "out.safetensors");
-  ASSERT_EQ(file.tensors.size(), 1u);
-  EXPECT_EQ(file.tensors[0].name, "heatmaps");
-  EXPECT_THAT(file.tensors[0].shape, ElementsAre(3, 2, 4, 4));
+  const auto tensor = [&](const std::string& name) {
+    return *std::ranges::find(file.tensors, name, [](const auto& tensor) { return tensor.name; });
+  };
+  EXPECT_THAT(tensor("heatmaps").shape, ElementsAre(5, 2, 4, 4));
   std::vector<float> expected;
-  for (const PicturePrediction& prediction : predictions())
-    for (const FacePrediction& one : prediction.faces)
-      expected.insert(expected.end(), one.heatmaps.begin(), one.heatmaps.end());
-  EXPECT_EQ(file.tensors[0].to_float(), expected);
+  for (const auto& all : {predictions(), video()})
+    for (const PicturePrediction& prediction : all)
+      for (const FacePrediction& one : prediction.faces)
+        expected.insert(expected.end(), one.heatmaps.begin(), one.heatmaps.end());
+  EXPECT_EQ(tensor("heatmaps").to_float(), expected);
+  EXPECT_THAT(tensor("input").to_float(), ElementsAre(0, 0, 1, 2, 2));
+  EXPECT_THAT(tensor("frame").to_float(), ElementsAre(0, 0, 0, 8, 10));
+  EXPECT_THAT(tensor("timestamp").to_float(), ElementsAre(0, 0, 0, 0.25f, 0.33f));
+  EXPECT_THAT(tensor("face_id").to_float(), ElementsAre(0, 1, 0, 0, 3));
   EXPECT_EQ(file.metadata.at("aus"), "AU06,AU12");
-  EXPECT_EQ(json::parse(file.metadata.at("inputs")), json({"a, b.jpg", "a, b.jpg", "last.png"}));
-  EXPECT_EQ(json::parse(file.metadata.at("faces")), json({0, 1, 0}));
-  EXPECT_EQ(json::parse(file.metadata.at("without_face")), json({"empty.png"}));
-  EXPECT_EQ(json::parse(file.metadata.at("failed")), json({"br\"oken\".png"}));
+  EXPECT_EQ(json::parse(file.metadata.at("inputs")), json({"a, b.jpg", "last.png", "v.mp4"}));
   EXPECT_THAT(folder.files(), ElementsAre("out.safetensors"));
 }
 
@@ -154,7 +226,8 @@ TEST(HeatmapWriter, NoFaceAtAllIsAnEmptyTensor) {
   HeatmapWriter writer(folder / "out.safetensors", kAus, 4);
   writer.add(predictions()[1]);
   writer.commit();
-  EXPECT_THAT(read_safetensors(folder / "out.safetensors").tensors.at(0).shape, ElementsAre(0, 2, 4, 4));
+  for (const HostTensor& tensor : read_safetensors(folder / "out.safetensors").tensors)
+    EXPECT_EQ(tensor.shape[0], 0) << tensor.name;
 }
 
 TEST(ResultText, HasTheNumbersOfTheCsv) {
@@ -163,6 +236,18 @@ TEST(ResultText, HasTheNumbersOfTheCsv) {
             "a, b.jpg face 1:  AU06 0.000  AU12 0.000\n");
   EXPECT_EQ(to_text(predictions()[1], kAus), "empty.png: no face\n");
   EXPECT_EQ(to_text(predictions()[3], kAus), "last.png:  AU06 2.000  AU12 3.000\n");
+  EXPECT_EQ(to_text(video()[2], kAus), "v.mp4 0.330 s:  AU06 1.994  AU12 5.000\n");
+}
+
+TEST(OutputPaths, AreDifferentForAllInputs) {
+  const auto picture = InputKind::picture;
+  const std::vector<Input> inputs{{"a/1.jpg", "", picture},          {"b/1.jpg", "", picture},
+                                  {"1.avi", "", InputKind::video},   {"x/1_2.jpg", "", picture},
+                                  {"2.tar.png", "", picture},        {"-", "", InputKind::video},
+                                  {"f/9/", "", InputKind::sequence}, {"f_%05d.png", "", InputKind::sequence}};
+  EXPECT_THAT(output_paths("out", inputs, ".jpg", ".mp4"),
+              ElementsAre("out/1.jpg", "out/1_2.jpg", "out/1_3.mp4", "out/1_2_2.jpg", "out/2.tar.jpg",
+                          "out/standard_input.mp4", "out/9.mp4", "out/f_%05d.mp4"));
 }
 
 }  // namespace

@@ -266,6 +266,51 @@ TEST_P(Network, InferenceDoesNotDependOnTheBatch) {
   }
 }
 
+// With mirrored pictures: the means of what the picture and its mirror image give by themselves.
+TEST_P(Network, InferenceAveragesWithTheMirrorImage) {
+  const Weights weights = initial_weights(kTiny, kTinyAus, 5);
+  constexpr int kWidth = 50, kHeight = 40, kPictures = 2;
+  std::vector<uint8_t> pixels(kPictures * kHeight * kWidth * 3), flipped(pixels.size());
+  Random random(7, 0);
+  for (uint8_t& value : pixels) value = static_cast<uint8_t>(random.below(256));
+  for (size_t row = 0; row < kPictures * kHeight; ++row)
+    for (size_t x = 0; x < kWidth; ++x)
+      for (size_t c = 0; c < 3; ++c)
+        flipped[(row * kWidth + kWidth - 1 - x) * 3 + c] = pixels[(row * kWidth + x) * 3 + c];
+  // Symmetric about the pictures' middle, (kWidth - 1) / 2, so that the flipped picture is seen as a mirror image.
+  std::vector<WarpPicture> pictures(kPictures, {0, kHeight, kWidth, {0.75f, 0, 24.5f - 0.75f * 31.5f, 0.1f, 0.6f, 1}});
+  std::vector<WarpPicture> mirror_images = pictures;
+  for (WarpPicture& picture : mirror_images) {  // the row that is looked at goes the other way, too
+    picture.matrix[5] += picture.matrix[3] * 63;
+    picture.matrix[3] = -picture.matrix[3];
+  }
+  pictures[1].first_byte = mirror_images[1].first_byte = kHeight * kWidth * 3;
+
+  InferenceNetwork plain(*device, weights, 3, pixels.size()), both(*device, weights, 3, pixels.size(), true);
+  ASSERT_EQ(both.batch(), 3);
+  plain.run(flipped, mirror_images);
+  const std::vector<float> mirror_maps = plain.heatmaps();
+  std::vector<float> mirror_heights;
+  for (int n = 0; n < kPictures; ++n)
+    for (int k = 0; k < 3; ++k) mirror_heights.push_back(plain.peak(n, k).height);
+  plain.run(pixels, pictures);
+  both.run(pixels, pictures);
+  for (int n = 0; n < kPictures; ++n) {
+    for (int k = 0; k < 3; ++k) {
+      const HeatmapPeak& peak = both.peak(n, k);
+      EXPECT_NEAR(peak.height, (plain.peak(n, k).height + mirror_heights[n * 3 + k]) / 2, 1e-4);
+      EXPECT_NEAR(peak.x, plain.peak(n, k).x, 1e-3);
+      EXPECT_NEAR(peak.y, plain.peak(n, k).y, 1e-3);
+    }
+  }
+  const std::vector<float> maps = both.heatmaps(), plain_maps = plain.heatmaps();
+  ASSERT_EQ(maps.size(), 3u * 3 * 16 * 16);
+  for (size_t i = 0; i < kPictures * 3 * 256; ++i) {
+    const size_t mirrored = i / 16 * 16 + 15 - i % 16;
+    ASSERT_NEAR(maps[i], (plain_maps[i] + mirror_maps[mirrored]) / 2, 1e-4) << i;
+  }
+}
+
 // The paper's network has 5.139 G multiply-adds a face; a training step has them three times, but no gradient of the
 // picture.
 TEST_P(Network, StepsKnowTheirCostAndTime) {

@@ -1,0 +1,256 @@
+#include "engine/onnx_file.h"
+
+#include <algorithm>
+#include <climits>
+#include <optional>
+#include <set>
+#include <span>
+
+#include "engine/error.h"
+#include "engine/file.h"
+#ifdef SANDGLASS_ONNX
+#include <onnx/common/version.h>
+
+#include "onnx/onnx.pb.h"
+#endif
+
+namespace sandglass {
+
+bool looks_like_onnx(std::string_view content) {
+  // Field 1, ir_version, a small number: what every writer puts first.
+  return content.size() > 2 && content[0] == 0x08 && content[1] > 0 && content[1] < 0x20;
+}
+
+TensorFile network_tensors(const OnnxModel& model) {
+  std::set<std::string> used;
+  for (const OnnxNode& node : model.nodes) {
+    if (node.type != "Conv" && node.type != "BatchNormalization") continue;
+    for (size_t i = 1; i < node.inputs.size(); ++i) used.insert(node.inputs[i]);
+  }
+  TensorFile result;
+  result.metadata = model.weights.metadata;
+  for (const HostTensor& tensor : model.weights.tensors)
+    if (used.contains(tensor.name)) result.tensors.push_back(tensor);
+  for (const OnnxNode& node : model.nodes) {
+    if (node.type != "Identity" || node.inputs.size() != 1 || node.outputs.size() != 1) continue;
+    const HostTensor* tensor = model.weights.find(node.inputs[0]);
+    if (!tensor || !used.contains(node.outputs[0]) || result.find(node.outputs[0])) continue;
+    result.tensors.push_back(*tensor);
+    result.tensors.back().name = node.outputs[0];
+  }
+  if (!model.inputs.empty()) {
+    const std::vector<int64_t>& shape = model.inputs[0].shape;
+    if (shape.size() == 4 && shape[2] == shape[3] && shape[3] > 0)
+      result.metadata.emplace("input_size", std::to_string(shape[3]));
+  }
+  if (!model.outputs.empty() && model.outputs[0].shape.size() == 2) result.metadata.emplace("head", "regression");
+  return result;
+}
+
+#ifdef SANDGLASS_ONNX
+
+namespace {
+
+// The version of the file format that came with operator set 13.
+constexpr int64_t kIrVersion = 7;
+
+struct ElementType {
+  TensorType ours;
+  onnx::TensorProto::DataType theirs;
+};
+constexpr ElementType kTypes[] = {
+    {TensorType::f32, onnx::TensorProto::FLOAT},   {TensorType::f64, onnx::TensorProto::DOUBLE},
+    {TensorType::f16, onnx::TensorProto::FLOAT16}, {TensorType::bf16, onnx::TensorProto::BFLOAT16},
+    {TensorType::i64, onnx::TensorProto::INT64},   {TensorType::i32, onnx::TensorProto::INT32},
+    {TensorType::i16, onnx::TensorProto::INT16},   {TensorType::i8, onnx::TensorProto::INT8},
+    {TensorType::u8, onnx::TensorProto::UINT8},    {TensorType::boolean, onnx::TensorProto::BOOL},
+};
+
+template <typename... Kinds>
+struct Overloaded : Kinds... {
+  using Kinds::operator()...;
+};
+
+void write_attribute(const OnnxAttribute& value, onnx::AttributeProto& to) {
+  std::visit(Overloaded{[&](int64_t number) {
+                          to.set_type(onnx::AttributeProto::INT);
+                          to.set_i(number);
+                        },
+                        [&](float number) {
+                          to.set_type(onnx::AttributeProto::FLOAT);
+                          to.set_f(number);
+                        },
+                        [&](const std::string& text) {
+                          to.set_type(onnx::AttributeProto::STRING);
+                          to.set_s(text);
+                        },
+                        [&](const std::vector<int64_t>& numbers) {
+                          to.set_type(onnx::AttributeProto::INTS);
+                          to.mutable_ints()->Assign(numbers.begin(), numbers.end());
+                        }},
+             value);
+}
+
+void write_node(const OnnxNode& node, onnx::NodeProto& to) {
+  to.set_op_type(node.type);
+  to.set_name(node.name);
+  to.mutable_input()->Assign(node.inputs.begin(), node.inputs.end());
+  to.mutable_output()->Assign(node.outputs.begin(), node.outputs.end());
+  for (const auto& [name, value] : node.attributes) {
+    onnx::AttributeProto& attribute = *to.add_attribute();
+    attribute.set_name(name);
+    write_attribute(value, attribute);
+  }
+}
+
+void write_value(const OnnxValue& value, onnx::ValueInfoProto& to) {
+  to.set_name(value.name);
+  onnx::TypeProto::Tensor& type = *to.mutable_type()->mutable_tensor_type();
+  type.set_elem_type(onnx::TensorProto::FLOAT);
+  for (const int64_t size : value.shape) {
+    onnx::TensorShapeProto::Dimension& dimension = *type.mutable_shape()->add_dim();
+    if (size == OnnxValue::kBatch) {
+      dimension.set_dim_param("N");
+    } else {
+      dimension.set_dim_value(size);
+    }
+  }
+}
+
+void write_tensor(const HostTensor& tensor, onnx::TensorProto& to) {
+  to.set_name(tensor.name);
+  to.set_data_type(std::ranges::find(kTypes, tensor.type, &ElementType::ours)->theirs);
+  to.mutable_dims()->Assign(tensor.shape.begin(), tensor.shape.end());
+  to.set_raw_data(tensor.bytes.data(), tensor.bytes.size());
+}
+
+// nothing: a kind that no network here has.
+std::optional<OnnxAttribute> read_attribute(const onnx::AttributeProto& from) {
+  switch (from.type()) {
+    case onnx::AttributeProto::INT:
+      return from.i();
+    case onnx::AttributeProto::FLOAT:
+      return from.f();
+    case onnx::AttributeProto::STRING:
+      return from.s();
+    case onnx::AttributeProto::INTS:
+      return std::vector<int64_t>(from.ints().begin(), from.ints().end());
+    default:
+      return std::nullopt;
+  }
+}
+
+OnnxNode read_node(const onnx::NodeProto& from) {
+  OnnxNode node{from.op_type(),
+                from.name(),
+                {from.input().begin(), from.input().end()},
+                {from.output().begin(), from.output().end()},
+                {}};
+  for (const onnx::AttributeProto& attribute : from.attribute())
+    if (std::optional<OnnxAttribute> value = read_attribute(attribute))
+      node.attributes.emplace(attribute.name(), std::move(*value));
+  return node;
+}
+
+OnnxValue read_value(const onnx::ValueInfoProto& from) {
+  OnnxValue value{from.name(), {}};
+  for (const onnx::TensorShapeProto::Dimension& dimension : from.type().tensor_type().shape().dim())
+    value.shape.push_back(dimension.has_dim_value() ? dimension.dim_value() : OnnxValue::kBatch);
+  return value;
+}
+
+HostTensor read_tensor(const onnx::TensorProto& from, const std::string& path) {
+  const std::string name = in_quotes(from.name());
+  check(
+      from.data_location() != onnx::TensorProto::EXTERNAL,
+      "{}: the values of tensor {} are in another file; export the model as one file (PyTorch: torch.onnx.export(..., "
+      "optimize=False, external_data=False))",
+      path, name);
+  const auto type = std::ranges::find(kTypes, from.data_type(), &ElementType::theirs);
+  check(type != std::end(kTypes),
+        "{}: tensor {} has elements of ONNX's type {}, which is not read; export it as float32", path, name,
+        from.data_type());
+  HostTensor tensor{from.name(), type->ours, {from.dims().begin(), from.dims().end()}, {}};
+  const std::span<const std::byte> bytes =
+      from.float_data_size() > 0 && tensor.type == TensorType::f32
+          ? std::as_bytes(std::span(from.float_data().data(), from.float_data().size()))
+          : std::as_bytes(std::span(from.raw_data()));
+  check(byte_count(tensor.shape, tensor.type) == static_cast<int64_t>(bytes.size()),
+        "{}: tensor {} has {} bytes of values, which do not fill the shape [{}] of {}", path, name, bytes.size(),
+        fmt::join(tensor.shape, ", "), name_of(tensor.type));
+  tensor.bytes.assign(bytes.begin(), bytes.end());
+  return tensor;
+}
+
+}  // namespace
+
+std::string onnx_version() { return onnx::LAST_RELEASE_VERSION; }
+
+void write_onnx(const std::filesystem::path& path, const OnnxModel& model) {
+  // Two messages, one after the other, are one. The graph is the last of it, so that no truncated file looks complete.
+  onnx::ModelProto head, body;
+  head.set_ir_version(kIrVersion);
+  head.set_producer_name(model.producer);
+  head.set_producer_version(model.producer_version);
+  head.add_opset_import()->set_version(model.opset);
+  onnx::GraphProto& graph = *body.mutable_graph();
+  graph.set_name(model.producer);
+  for (const OnnxNode& node : model.nodes) write_node(node, *graph.add_node());
+  for (const OnnxValue& value : model.inputs) write_value(value, *graph.add_input());
+  for (const OnnxValue& value : model.outputs) write_value(value, *graph.add_output());
+  for (const HostTensor& tensor : model.weights.tensors) write_tensor(tensor, *graph.add_initializer());
+  for (const auto& [key, text] : model.weights.metadata) {
+    onnx::StringStringEntryProto& entry = *head.add_metadata_props();
+    entry.set_key(key);
+    entry.set_value(text);
+  }
+  const size_t bytes = head.ByteSizeLong() + body.ByteSizeLong();
+  check(bytes <= INT_MAX, "{}: cannot be written: the model has {} MiB, an ONNX file at most 2048", path.string(),
+        bytes >> 20);
+  write_file(path, head.SerializeAsString() + body.SerializeAsString());
+}
+
+OnnxModel parse_onnx(std::string_view content, const std::string& path) {
+  onnx::ModelProto file;
+  check(content.size() <= INT_MAX && file.ParseFromArray(content.data(), static_cast<int>(content.size())),
+        "{}: is damaged or truncated: not a complete ONNX model", path);
+  check(file.has_graph() && file.opset_import_size() > 0, "{}: is no ONNX model: it has no graph or no operator set",
+        path);
+  const onnx::GraphProto& graph = file.graph();
+  OnnxModel model;
+  model.producer = file.producer_name();
+  model.producer_version = file.producer_version();
+  model.opset = file.opset_import(0).version();
+  for (const onnx::NodeProto& node : graph.node()) model.nodes.push_back(read_node(node));
+  for (const onnx::ValueInfoProto& value : graph.input()) model.inputs.push_back(read_value(value));
+  for (const onnx::ValueInfoProto& value : graph.output()) model.outputs.push_back(read_value(value));
+  std::set<std::string> names;
+  for (const onnx::TensorProto& tensor : graph.initializer()) {
+    check(names.insert(tensor.name()).second, "{}: tensor {} occurs twice", path, in_quotes(tensor.name()));
+    model.weights.tensors.push_back(read_tensor(tensor, path));
+  }
+  for (const onnx::StringStringEntryProto& entry : file.metadata_props())
+    model.weights.metadata[entry.key()] = entry.value();
+  return model;
+}
+
+#else
+
+namespace {
+
+[[noreturn]] void fail_without_onnx(const std::string& path) {
+  fail(
+      "{}: this build neither reads nor writes ONNX files; build Sandglass where libonnx-dev, libprotobuf-dev and "
+      "protobuf-compiler are installed",
+      path);
+}
+
+}  // namespace
+
+std::string onnx_version() { return ""; }
+void write_onnx(const std::filesystem::path& path, const OnnxModel&) { fail_without_onnx(path.string()); }
+OnnxModel parse_onnx(std::string_view, const std::string& path) { fail_without_onnx(path); }
+
+#endif
+
+}  // namespace sandglass

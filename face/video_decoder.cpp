@@ -1,0 +1,221 @@
+#ifdef SANDGLASS_FFMPEG
+
+#include "face/video_decoder.h"
+
+#include <poll.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cmath>
+#include <filesystem>
+
+#include "engine/error.h"
+#include "face/jpeg.h"
+
+namespace sandglass {
+namespace {
+
+constexpr int64_t kMaximumPixels = 100'000'000;
+
+// Exif's number for a picture that is to be turned clockwise by so many degrees.
+int orientation_of(const AVStream& stream) {
+  const auto* matrix =
+      reinterpret_cast<const int32_t*>(ffmpeg().av_stream_get_side_data(&stream, AV_PKT_DATA_DISPLAYMATRIX, nullptr));
+  if (!matrix) return 1;
+  const double clockwise = -ffmpeg().av_display_rotation_get(matrix);
+  if (!std::isfinite(clockwise)) return 1;
+  const int quarter_turns = static_cast<int>(std::lround(clockwise / 90)) & 3;
+  constexpr int kOrientations[] = {1, 6, 3, 8};
+  return kOrientations[quarter_turns];
+}
+
+// swscale warns of the formats of JPEG's range; they are their plain twins with the full range.
+AVPixelFormat without_range(AVPixelFormat format, bool& full_range) {
+  full_range = true;
+  switch (format) {
+    case AV_PIX_FMT_YUVJ420P:
+      return AV_PIX_FMT_YUV420P;
+    case AV_PIX_FMT_YUVJ422P:
+      return AV_PIX_FMT_YUV422P;
+    case AV_PIX_FMT_YUVJ444P:
+      return AV_PIX_FMT_YUV444P;
+    case AV_PIX_FMT_YUVJ440P:
+      return AV_PIX_FMT_YUV440P;
+    default:
+      full_range = false;
+      return format;
+  }
+}
+
+int is_interrupted(void* interrupted) {
+  return interrupted && static_cast<const std::atomic<bool>*>(interrupted)->load();
+}
+// FFmpeg takes no pointer to const.
+AVIOInterruptCB interruption(const std::atomic<bool>* interrupted) {
+  return {is_interrupted, const_cast<std::atomic<bool>*>(interrupted)};
+}
+
+// The format of that name; libavdevice's are looked for where libavformat has none.
+const AVInputFormat* find_format(const std::string& name) {
+  if (const AVInputFormat* found = ffmpeg().av_find_input_format(name.c_str())) return found;
+  load_ffmpeg_devices(name);
+  const AVInputFormat* found = ffmpeg().av_find_input_format(name.c_str());
+  check(found,
+        "FFmpeg has no format '{}' to read videos from; `ffmpeg -demuxers` and `ffmpeg -devices` list what it has",
+        name);
+  return found;
+}
+
+class Settings {
+ public:
+  explicit Settings(const std::vector<std::pair<const char*, std::string>>& settings) {
+    for (const auto& [name, value] : settings) ffmpeg().av_dict_set(&dictionary, name, value.c_str(), 0);
+  }
+  ~Settings() { ffmpeg().av_dict_free(&dictionary); }
+  Settings(const Settings&) = delete;
+  Settings& operator=(const Settings&) = delete;
+  // One that the format did not take, or null.
+  const AVDictionaryEntry* left() const { return ffmpeg().av_dict_get(dictionary, "", nullptr, AV_DICT_IGNORE_SUFFIX); }
+
+  AVDictionary* dictionary = nullptr;
+};
+
+}  // namespace
+
+std::string ffmpeg_reason(int code) {
+  char text[AV_ERROR_MAX_STRING_SIZE] = {};
+  ffmpeg().av_strerror(code, text, sizeof(text));
+  return text;
+}
+
+// FFmpeg's own reader of pipes waits without an end where nothing comes.
+struct VideoDecoder::StandardInput {
+  explicit StandardInput(const std::atomic<bool>* interrupted) : interrupted(interrupted) {
+    constexpr int kBytes = 1 << 16;
+    auto* buffer = static_cast<unsigned char*>(ffmpeg().av_malloc(kBytes));
+    context = ffmpeg().avio_alloc_context(buffer, kBytes, 0, this, read, nullptr, nullptr);
+    check(buffer && context, "standard input: not enough memory");
+  }
+  ~StandardInput() {
+    ffmpeg().av_free(context->buffer);
+    ffmpeg().avio_context_free(&context);
+  }
+
+  static int read(void* self, uint8_t* to, int bytes) {
+    const auto& input = *static_cast<StandardInput*>(self);
+    for (;;) {
+      if (input.interrupted && *input.interrupted) return AVERROR_EXIT;
+      pollfd waiting{STDIN_FILENO, POLLIN, 0};
+      constexpr int kMilliseconds = 100;
+      if (poll(&waiting, 1, kMilliseconds) <= 0) continue;
+      const ssize_t got = ::read(STDIN_FILENO, to, static_cast<size_t>(bytes));
+      if (got > 0) return static_cast<int>(got);
+      if (got == 0) return AVERROR_EOF;
+      if (errno != EINTR && errno != EAGAIN) return AVERROR(errno);
+    }
+  }
+
+  const std::atomic<bool>* interrupted;
+  AVIOContext* context = nullptr;
+};
+
+VideoDecoder::VideoDecoder(const VideoSource& source)
+    : name_(source.name == "-" ? "standard input" : source.name), frame(ffmpeg().av_frame_alloc()) {
+  ffmpeg().av_log_set_level(AV_LOG_QUIET);  // what fails is told by who reads
+  open(source);
+  choose_stream();
+  open_decoder(source.threads);
+}
+
+VideoDecoder::~VideoDecoder() = default;
+
+void VideoDecoder::open(const VideoSource& source) {
+  const bool is_pipe = source.name == "-";
+  const AVInputFormat* wanted = source.format.empty() ? nullptr : find_format(source.format);
+  const bool is_file = !is_pipe && !(wanted && wanted->flags & AVFMT_NOFILE);
+  if (is_file) {
+    std::error_code error;
+    check(std::filesystem::is_regular_file(source.name, error), "{}: no such file", name_);
+    check(std::filesystem::file_size(source.name, error) > 0, "{}: is empty", name_);
+  }
+  AVFormatContext* opened = ffmpeg().avformat_alloc_context();
+  check(opened, "{}: not enough memory", name_);
+  opened->interrupt_callback = interruption(source.interrupted);
+  if (is_pipe) {
+    input_ = std::make_unique<StandardInput>(source.interrupted);
+    opened->pb = input_->context;
+  }
+  if (wanted && wanted->flags & AVFMT_NOFILE) opened->flags |= AVFMT_FLAG_NONBLOCK;  // a camera must not make it wait
+  const std::string address = is_file ? "file:" + source.name : is_pipe ? "" : source.name;  // a name may have colons
+  Settings settings(source.settings);
+  int code = ffmpeg().avformat_open_input(&opened, address.c_str(), wanted, &settings.dictionary);
+  format.reset(opened);  // null where it failed
+  const auto check_code = [&] {
+    check(code != AVERROR_EXIT, "interrupted");
+    check(code >= 0, "{}: {} ({}){}", name_, is_file || is_pipe ? "is not a video, or damaged" : "cannot be opened",
+          ffmpeg_reason(code),
+          is_pipe ? "; only formats that need no jumps can come through a pipe: Matroska, MPEG-TS, MJPEG, raw frames"
+                  : "");
+  };
+  check_code();
+  if (const AVDictionaryEntry* left = settings.left(); left && wanted)
+    fail("{}: the format '{}' has no setting {} = {}", name_, source.format, left->key, left->value);
+  code = ffmpeg().avformat_find_stream_info(format.get(), nullptr);
+  check_code();
+}
+
+void VideoDecoder::choose_stream() {
+  stream_index = ffmpeg().av_find_best_stream(format.get(), AVMEDIA_TYPE_VIDEO, -1, -1, &kind_, 0);
+  if (stream_index < 0 || !kind_) {
+    for (unsigned i = 0; i < format->nb_streams; ++i) {
+      const AVCodecParameters& parameters = *format->streams[i]->codecpar;
+      check(parameters.codec_type != AVMEDIA_TYPE_VIDEO,
+            "{}: its video is of a kind that FFmpeg cannot decode here ({})", name_,
+            ffmpeg().avcodec_get_name(parameters.codec_id));
+    }
+  }
+  check(stream_index >= 0 && !(stream().disposition & AV_DISPOSITION_ATTACHED_PIC),
+        "{}: has no video, only sound or other data", name_);
+  orientation_ = orientation_of(stream());
+}
+
+void VideoDecoder::open_decoder(int threads) {
+  codec.reset(ffmpeg().avcodec_alloc_context3(kind_));
+  check(codec && frame, "{}: not enough memory", name_);
+  check(ffmpeg().avcodec_parameters_to_context(codec.get(), stream().codecpar) >= 0, "{}: has a broken header", name_);
+  codec->thread_count = threads;
+  codec->max_pixels = kMaximumPixels;
+  const int code = ffmpeg().avcodec_open2(codec.get(), kind_, nullptr);
+  check(code >= 0, "{}: cannot be decoded ({})", name_, ffmpeg_reason(code));
+}
+
+Image VideoDecoder::convert(int64_t number) {
+  bool full_range = false;
+  const AVPixelFormat pixels = without_range(static_cast<AVPixelFormat>(frame->format), full_range);
+  full_range = full_range || frame->color_range == AVCOL_RANGE_JPEG;
+  check(frame->width > 0 && frame->height > 0, "{}: frame {} is empty", name_, number + 1);
+  scaler_.reset(ffmpeg().sws_getCachedContext(
+      scaler_.release(), frame->width, frame->height, pixels, frame->width, frame->height, AV_PIX_FMT_RGB24,
+      SWS_BILINEAR | SWS_ACCURATE_RND | SWS_FULL_CHR_H_INT, nullptr, nullptr, nullptr));
+  check(scaler_ != nullptr, "{}: frame {} has colours that cannot be converted", name_, number + 1);
+  const int* coefficients =
+      ffmpeg().sws_getCoefficients(frame->colorspace == AVCOL_SPC_BT709 ? SWS_CS_ITU709 : SWS_CS_DEFAULT);
+  ffmpeg().sws_setColorspaceDetails(scaler_.get(), coefficients, full_range,
+                                    ffmpeg().sws_getCoefficients(SWS_CS_DEFAULT), 1, 0, 1 << 16, 1 << 16);
+  // swscale may write beyond a row's end, so rows are padded and then closed up.
+  const int stride = (frame->width * 3 + 63) / 64 * 64;
+  rows_.resize(static_cast<size_t>(stride) * static_cast<size_t>(frame->height) + 64);
+  uint8_t* planes[] = {rows_.data()};
+  const int strides[] = {stride};
+  ffmpeg().sws_scale(scaler_.get(), frame->data, frame->linesize, 0, frame->height, planes, strides);
+  Image image(frame->height, frame->width);
+  for (int y = 0; y < image.height; ++y) {
+    std::copy_n(rows_.data() + static_cast<size_t>(y) * static_cast<size_t>(stride), image.width * 3, image.at(y, 0));
+  }
+  return upright(std::move(image), orientation_);
+}
+
+}  // namespace sandglass
+
+#endif

@@ -1,0 +1,62 @@
+#include "infer/input_reader.h"
+
+#include <algorithm>
+
+#include "engine/error.h"
+
+namespace sandglass {
+namespace {
+
+VideoStream open_video(const Input& input, const VideoStreamOptions& options) {
+  if (input.kind == InputKind::sequence) return VideoStream(input.files, options);
+  return VideoStream(input.path.string(), options);
+}
+
+void add_remarks(const VideoStream& video, const std::string& name, std::vector<std::string>& remarks) {
+  if (video.missed() > 0)
+    remarks.push_back(fmt::format("{}: frames that are damaged and missing in the results: {}", name, video.missed()));
+  if (video.damaged() > 0)
+    remarks.push_back(fmt::format("{}: frames that are damaged in part, of which the results may be wrong: {}", name,
+                                  video.damaged()));
+}
+
+}  // namespace
+
+InputReader::InputReader(std::span<const Input> inputs, const VideoStreamOptions& video, int frames)
+    : inputs_(inputs), options_(video), frames_(static_cast<size_t>(frames)) {}
+
+std::optional<Work> InputReader::next() {
+  while (input_ < inputs_.size()) {
+    const Input& input = inputs_[input_];
+    Work work;
+    work.input = input_;
+    if (input.kind == InputKind::picture || !input.error.empty()) {
+      ++input_;
+      return work;
+    }
+    try {
+      if (!video_) video_.emplace(open_video(input, options_));
+      work.end = std::min(video_->duration(), options_.end);
+      work.rate = video_->rate() / options_.every;
+      while (work.frames.size() < frames_) {
+        std::optional<VideoFrame> frame = video_->next();
+        if (!frame) break;
+        work.frames.push_back(std::move(*frame));
+        any_frame_ = true;
+      }
+      check(any_frame_, "{}: has no frame in the part that is to be read", input.path.string());
+    } catch (const std::exception& problem) {
+      work.video_error = problem.what();
+    }
+    if (work.frames.size() < frames_) {  // the video's end
+      if (video_) add_remarks(*video_, input.path.string(), remarks_);
+      video_.reset();
+      any_frame_ = false;
+      ++input_;
+    }
+    if (!work.frames.empty() || !work.video_error.empty()) return work;
+  }
+  return {};
+}
+
+}  // namespace sandglass

@@ -1,0 +1,52 @@
+// Steadier numbers for faces that are followed through a video: smoothing over time, and the person's neutral face as
+// zero. Both change the heights, and with them the intensities, and nothing else; photographs stay as they are. What
+// they do to the scores is in docs/faces.md.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <map>
+#include <vector>
+
+#include "infer/prediction.h"
+
+namespace sandglass {
+
+/// Exponential smoothing, which looks back only: h = h + (1 - exp(-dt / seconds)) * (height - h), dt being the time
+/// since the same face was seen last. To be given all frames in order.
+class Smoothing {
+ public:
+  /// Throws Error unless seconds > 0.
+  explicit Smoothing(double seconds);
+  void apply(PicturePrediction& prediction);
+
+ private:
+  struct Face {
+    double seen = 0;  // seconds
+    std::vector<float> heights;
+  };
+  double seconds_;
+  size_t input_ = 0;
+  std::map<int, Face> faces_;  // of the input, by id
+};
+
+/// Subtracts what each person's neutral face shows: for each Action Unit the quantile `share` of the intensities of
+/// that face in that input. It takes two passes: learn() all frames, then apply() to the same frames.
+class NeutralBaseline {
+ public:
+  /// Throws Error unless 0 <= share <= 0.5.
+  explicit NeutralBaseline(double share);
+  void learn(const PicturePrediction& prediction);
+  void apply(PicturePrediction& prediction) const;
+
+ private:
+  static constexpr int kBins = 501;  // intensities of 0, 0.01, ..., 5
+  using Histogram = std::array<uint32_t, kBins>;
+  using Person = std::pair<size_t, int>;  // input and id
+  float quantile(const Histogram& histogram) const;
+
+  double share_;
+  std::map<Person, std::vector<Histogram>> people_;  // a histogram per Action Unit
+};
+
+}  // namespace sandglass

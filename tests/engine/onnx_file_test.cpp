@@ -1,0 +1,160 @@
+#include "engine/onnx_file.h"
+
+#include "tests/engine/support.h"
+
+namespace sandglass {
+namespace {
+
+using testing::expect_error;
+using testing::TemporaryFolder;
+
+// Protobuf's encoding by hand, for files that this program does not write: fields with a number, and with bytes.
+std::string varint(uint64_t value) {
+  std::string bytes;
+  for (; value >= 0x80; value >>= 7) bytes += static_cast<char>(0x80 | (value & 0x7f));
+  return bytes += static_cast<char>(value);
+}
+std::string number(int field, uint64_t value) { return varint(field << 3) + varint(value); }
+std::string bytes(int field, const std::string& content) {
+  return varint(field << 3 | 2) + varint(content.size()) + content;
+}
+std::string floats(const std::vector<float>& values) {
+  return {reinterpret_cast<const char*>(values.data()), values.size() * sizeof(float)};
+}
+
+// The fields of onnx.proto that are used here.
+constexpr int kFloat = 1, kInt32 = 6, kFloat16 = 10, kUint32 = 12;  // TensorProto.DataType
+std::string node(const std::string& type, const std::vector<std::string>& inputs, const std::string& output) {
+  std::string content;
+  for (const std::string& input : inputs) content += bytes(1, input);
+  return bytes(1, content + bytes(2, output) + bytes(4, type));
+}
+std::string tensor(const std::string& name, int type, const std::vector<uint64_t>& shape, const std::string& values) {
+  std::string content;
+  for (const uint64_t size : shape) content += number(1, size);
+  return bytes(5, content + number(2, type) + bytes(8, name) + values);
+}
+std::string raw_data(const std::vector<float>& values) { return bytes(9, floats(values)); }
+std::string float_data(const std::vector<float>& values) { return bytes(4, floats(values)); }
+std::string value_info(int field, const std::vector<uint64_t>& shape) {
+  std::string dimensions;
+  for (const uint64_t size : shape) dimensions += bytes(1, number(1, size));
+  return bytes(field, bytes(1, "x") + bytes(2, bytes(1, number(1, kFloat) + bytes(2, dimensions))));
+}
+std::string model_of(const std::string& graph) {
+  return number(1, 8) + bytes(2, "tool") + bytes(7, graph) + bytes(8, number(2, 17));
+}
+
+class OnnxFile : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    if (onnx_version().empty()) GTEST_SKIP() << "this build has no ONNX";
+  }
+  static OnnxModel parse(const std::string& content) { return parse_onnx(content, "net.onnx"); }
+  static TensorFile tensors_of(const std::string& graph) { return network_tensors(parse(model_of(graph))); }
+};
+
+OnnxModel example() {
+  OnnxModel model;
+  model.producer = "sandglass";
+  model.producer_version = "1.2.3";
+  model.nodes = {{"Conv", "conv", {"x", "w"}, {"z"}, {{"strides", std::vector<int64_t>{1, 2}}, {"group", int64_t{1}}}},
+                 {"Resize", "resize", {"z", "", "scales"}, {"y"}, {{"mode", "nearest"}, {"cubic_coeff_a", -0.5f}}}};
+  model.inputs = {{"x", {OnnxValue::kBatch, 1, 4, 4}}};
+  model.outputs = {{"y", {OnnxValue::kBatch, 1, 4, 2}}};
+  model.weights.tensors = {HostTensor::from_floats("w", {1, 1, 1, 2}, std::vector<float>{1.5f, -0.0f}),
+                           HostTensor::from_floats("scales", {4}, std::vector<float>{1, 1, 1, 1})};
+  model.weights.metadata = {{"aus", "AU06"}, {"note", "caf\u00e9"}};
+  return model;
+}
+
+std::string content_of(const OnnxModel& model) {
+  const TemporaryFolder folder;
+  write_onnx(folder / "net.onnx", model);
+  return folder.read("net.onnx");
+}
+
+TEST_F(OnnxFile, WhatIsWrittenIsRead) {
+  const OnnxModel model = example(), again = parse(content_of(model));
+  EXPECT_TRUE(looks_like_onnx(content_of(model)));
+  EXPECT_EQ(again.producer, model.producer);
+  EXPECT_EQ(again.producer_version, model.producer_version);
+  EXPECT_EQ(again.opset, 13);
+  ASSERT_EQ(again.nodes.size(), 2u);
+  for (size_t i = 0; i < 2; ++i) {
+    EXPECT_EQ(again.nodes[i].type, model.nodes[i].type);
+    EXPECT_EQ(again.nodes[i].name, model.nodes[i].name);
+    EXPECT_EQ(again.nodes[i].inputs, model.nodes[i].inputs);
+    EXPECT_EQ(again.nodes[i].outputs, model.nodes[i].outputs);
+    EXPECT_EQ(again.nodes[i].attributes, model.nodes[i].attributes);
+  }
+  ASSERT_EQ(again.inputs.size(), 1u);
+  EXPECT_EQ(again.inputs[0].name, "x");
+  EXPECT_EQ(again.inputs[0].shape, model.inputs[0].shape);
+  ASSERT_EQ(again.outputs.size(), 1u);
+  EXPECT_EQ(again.outputs[0].shape, model.outputs[0].shape);
+  ASSERT_EQ(again.weights.tensors.size(), 2u);
+  for (size_t i = 0; i < 2; ++i) {
+    EXPECT_EQ(again.weights.tensors[i].name, model.weights.tensors[i].name);
+    EXPECT_EQ(again.weights.tensors[i].shape, model.weights.tensors[i].shape);
+    EXPECT_EQ(again.weights.tensors[i].bytes, model.weights.tensors[i].bytes);
+  }
+  EXPECT_EQ(again.weights.metadata, model.weights.metadata);
+}
+
+TEST_F(OnnxFile, TensorsAreThoseOfConvolutionsAndBatchNorms) {
+  const std::string weights = tensor("w", kFloat, {1, 1, 1, 2}, float_data({1, 2})) +
+                              tensor("half", kFloat16, {2}, bytes(9, std::string("\x00\x3c\x00\xc0", 4))) +
+                              tensor("scales", kFloat, {1}, raw_data({4}));
+  const TensorFile file =
+      tensors_of(node("Identity", {"half"}, "same") + node("Conv", {"x", "w"}, "z") +
+                 node("Resize", {"z", "", "scales"}, "u") + node("BatchNormalization", {"u", "half", "same"}, "y") +
+                 weights + value_info(11, {2, 3, 64, 64}) + value_info(12, {2, 5}));
+  ASSERT_EQ(file.tensors.size(), 3u);
+  EXPECT_EQ(file.tensors[0].name, "w");
+  EXPECT_EQ(file.tensors[0].shape, (std::vector<int64_t>{1, 1, 1, 2}));
+  EXPECT_EQ(file.tensors[0].to_float(), (std::vector<float>{1, 2}));
+  for (const char* name : {"half", "same"}) {
+    ASSERT_TRUE(file.find(name)) << name;
+    EXPECT_EQ(file.find(name)->to_float(), (std::vector<float>{1, -2}));
+  }
+  EXPECT_EQ(file.metadata.at("input_size"), "64");
+  EXPECT_EQ(file.metadata.at("head"), "regression");
+}
+
+TEST_F(OnnxFile, WhatIsNotReadIsNamed) {
+  const auto expect = [](const std::string& content, const auto&... parts) {
+    expect_error([&] { parse(content); }, "net.onnx", parts...);
+  };
+  const auto expect_tensor = [&](const std::string& tensor, const auto&... parts) {
+    expect(model_of(tensor), parts...);
+  };
+  expect_tensor(tensor("w", kFloat, {1}, number(14, 1)), "tensor \"w\"", "in another file", "external_data=False");
+  expect_tensor(tensor("w", kUint32, {1}, raw_data({1})), "tensor \"w\"", "type 12", "float32");
+  expect_tensor(tensor("w", kInt32, {1}, number(5, 1)), "tensor \"w\" has 0 bytes", "[1] of int32");
+  expect_tensor(tensor("w", kFloat, {2, 3}, raw_data({1})), "has 4 bytes", "[2, 3]");
+  expect_tensor(tensor("w", kFloat, {uint64_t(-1), uint64_t(-1)}, raw_data({1})), "[-1, -1]");
+  expect_tensor(tensor("w", kFloat, {1u << 31, 1u << 31, 4}, ""), "has 0 bytes");
+  expect_tensor(tensor("w", kFloat, {1}, raw_data({1})) + tensor("w", kFloat, {1}, raw_data({1})), "occurs twice");
+  expect(number(1, 8), "no graph");
+  expect(number(1, 8) + bytes(7, ""), "no operator set");
+  expect("\x08\x07 these are no weights", "damaged or truncated");
+}
+
+TEST_F(OnnxFile, NoTruncatedFilePasses) {
+  testing::expect_every_prefix_refused(content_of(example()), [](const std::string& content) { parse(content); });
+}
+
+TEST_F(OnnxFile, DamageIsAnErrorAtWorst) {
+  testing::expect_robust(content_of(example()), 3000, 1,
+                         [](const std::string& content) { network_tensors(parse(content)); });
+}
+
+TEST(OnnxFileLeftOut, SaysWhatToInstall) {
+  if (!onnx_version().empty()) GTEST_SKIP() << "this build has ONNX";
+  expect_error([] { parse_onnx(model_of(""), "net.onnx"); }, "net.onnx", "libonnx-dev");
+  expect_error([] { write_onnx("net.onnx", {}); }, "net.onnx", "libonnx-dev");
+}
+
+}  // namespace
+}  // namespace sandglass
