@@ -351,7 +351,7 @@ void FrameOverlay::draw_chart(const Track& track, size_t k, const Rectangle& are
     if (next == track.samples.size()) break;
     const Sample& b = track.samples[next];
     const Sample& a = track.samples[next > 0 ? next - 1 : 0];
-    if ((next == 0 && b.seconds > time) || b.seconds - a.seconds > kGap) {
+    if (b.seconds > time && (next == 0 || b.seconds - a.seconds > kGap)) {
       before.reset();
       continue;
     }

@@ -123,8 +123,9 @@ TEST(FrameOverlay, ChartsRememberTenSeconds) {
   overlay.draw(frame({hot}, 0.5));
   overlay.draw(frame({cold}, 1));
   EXPECT_NE(Image(overlay.draw(frame({cold}, 5))).rgb, Image(fresh.draw(frame({cold}, 5))).rgb);
-  // After them nothing of the hot face is left; a gap is not bridged.
-  EXPECT_EQ(Image(overlay.draw(frame({cold}, 16))).rgb, Image(fresh.draw(frame({cold}, 16))).rgb);
+  // After them nothing of the hot face is left, and the time in which there was no face is not bridged.
+  FrameOverlay late(kHeight, kWidth, kAus);
+  EXPECT_EQ(Image(overlay.draw(frame({cold}, 16))).rgb, Image(late.draw(frame({cold}, 16))).rgb);
 }
 
 TEST(FrameOverlay, HidesFacesAndWhereTheyWere) {
