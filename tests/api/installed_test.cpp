@@ -11,10 +11,10 @@ TEST_F(ProgramTest, TheExamplesAgainstTheInstalledLibrarySayWhatInferSays) {
   std::istringstream fields(csv.substr(csv.find('\n') + 1));
   std::vector<std::string> row;
   for (std::string field; std::getline(fields, field, ',');) row.push_back(field);
-  ASSERT_GE(row.size(), 10u) << csv;  // input, face, confidence, success, two intensities, two places
+  ASSERT_GE(row.size(), 14u) << csv;  // six columns, two intensities, two presences, two places
   row.back().pop_back();              // the line's end
   const std::string expected =
-      fmt::format("{},0,AU06={} at {} {},AU12={} at {} {}\n", face, row[4], row[6], row[7], row[5], row[8], row[9]);
+      fmt::format("{},0,AU06={} at {} {},AU12={} at {} {}\n", face, row[6], row[10], row[11], row[7], row[12], row[13]);
 
   std::filesystem::create_directories(folder / "out");
   const Finished finished = wait(start(
