@@ -259,6 +259,7 @@ int infer(const InferFlags& flags) {
     throw;
   }
   progress.reset();
+  for (const std::string& remark : pipeline.remarks()) fmt::print(stderr, "sandglass: note: {}\n", remark);
   results.commit();
 
   if (!flags.quiet) out << tally.summary() << std::endl;
