@@ -27,7 +27,7 @@ if(SANDGLASS_FFMPEG)
     list(APPEND recommended lib${library}${major})
   endforeach()
   string(REGEX MATCH "^[0-9]+" major "${FFMPEG_libavformat_VERSION}")
-  set(CPACK_DEBIAN_PACKAGE_SUGGESTS libavdevice${major})  # for cameras; it brings a hundred others
+  set(CPACK_DEBIAN_PACKAGE_SUGGESTS libavdevice${major})  # for cameras
 endif()
 list(JOIN recommended ", " CPACK_DEBIAN_PACKAGE_RECOMMENDS)
 # A package is for other machines, too.
