@@ -122,7 +122,6 @@ struct VideoDecoder::StandardInput {
 
 VideoDecoder::VideoDecoder(const VideoSource& source)
     : name_(source.name == "-" ? "standard input" : source.name), frame(ffmpeg().av_frame_alloc()) {
-  ffmpeg().av_log_set_level(AV_LOG_QUIET);  // what fails is told by who reads
   open(source);
   choose_stream();
   open_decoder(source.threads);

@@ -173,7 +173,6 @@ VideoWriter::State::State(const std::filesystem::path& path, int height, int wid
         options.rate);
   check(options.quality >= 0 && options.quality <= 51, "{}: quality {}, expected 0 (best) to 51", name,
         options.quality);
-  ffmpeg().av_log_set_level(AV_LOG_ERROR);
   AVFormatContext* made = nullptr;
   const int code = ffmpeg().avformat_alloc_output_context2(&made, nullptr, "mp4", file.temporary().c_str());
   check(code >= 0, "{}: FFmpeg cannot write MP4 ({})", name, reason(code));
