@@ -14,16 +14,14 @@ std::string replaced(std::string text, const std::string& what, const std::strin
   return text;
 }
 
-std::string joined(const std::vector<std::string>& words, const std::string& between) {
-  std::string text;
-  for (const std::string& word : words) text += (text.empty() ? "" : between) + word;
-  return text;
-}
-
 const FlagDescription* positional_of(const CommandDescription& command) {
   for (const FlagDescription& flag : command.flags)
     if (flag.positional) return &flag;
   return nullptr;
+}
+
+const CommandDescription& find_command(const std::vector<CommandDescription>& commands, const std::string& name) {
+  return *std::find_if(commands.begin(), commands.end(), [&](const auto& command) { return command.name == name; });
 }
 
 // All commands but the program as patterns of a shell's `case`.
@@ -121,10 +119,8 @@ void write_zsh(std::ostream& out, const std::vector<CommandDescription>& command
       out << " \\\n    '1:command:->command' \\\n    '*::argument:->argument'\n"
           << "  case $state in\n    command)\n      local -a commands=(";
       for (const std::string& subcommand : command.subcommands) {
-        const std::string name = command.name + " " + subcommand;
-        const auto found = std::find_if(commands.begin(), commands.end(),
-                                        [&](const CommandDescription& other) { return other.name == name; });
-        out << "\n        '" << subcommand << ":" << zsh_text(found->description) << "'";
+        const CommandDescription& described = find_command(commands, command.name + " " + subcommand);
+        out << "\n        '" << subcommand << ":" << zsh_text(described.description) << "'";
       }
       out << ")\n      _describe command commands ;;\n"
           << "    argument)\n      (( $+functions[" << function << "_$words[1]] )) && " << function
@@ -157,41 +153,41 @@ constexpr const char* kFishEnd = R"(
     end
     test "$command" = "$argv"
 end
-complete -c sandglass -f
 )";
 
 void write_fish(std::ostream& out, const std::vector<CommandDescription>& commands) {
   out << kFishBegin << patterns_of(commands, " ") << kFishEnd;
   for (const CommandDescription& command : commands) {
     const std::string begin = "complete -c sandglass -n '__sandglass_command_is " + command.name + "'";
-    if (const size_t space = command.name.rfind(' '); space != command.name.npos)
-      out << "complete -c sandglass -n '__sandglass_command_is " << command.name.substr(0, space) << "' -a "
-          << command.name.substr(space + 1) << " -d " << fish_text(command.description) << "\n";
+    const FlagDescription* positional = positional_of(command);
+    if (!positional || positional->takes != Takes::file) out << begin << " -f\n";
+    if (positional && positional->takes == Takes::choice)
+      out << begin << " -a '" << joined(positional->choices, " ") << "'\n";
+    for (const std::string& subcommand : command.subcommands)
+      out << begin << " -a " << subcommand << " -d "
+          << fish_text(find_command(commands, command.name + " " + subcommand).description) << "\n";
     for (const FlagDescription& flag : command.flags) {
+      if (flag.positional) continue;
       out << begin;
-      for (const std::string& name : flag.names) {
-        if (flag.positional) continue;
+      for (const std::string& name : flag.names)
         out << (name.starts_with("--") ? " -l " + name.substr(2) : " -s " + name.substr(1));
-      }
-      const std::string takes = flag.positional ? "" : " -r";
       switch (flag.takes) {
         case Takes::nothing:
           break;
         case Takes::choice:
-          out << takes << " -a '" << joined(flag.choices, " ") << "'";
+          out << " -x -a '" << joined(flag.choices, " ") << "'";
           break;
         case Takes::file:
-          out << takes << " -F";
+          out << " -r -F";
           break;
         case Takes::folder:
-          out << takes << " -a '(__fish_complete_directories)'";
+          out << " -x -a '(__fish_complete_directories)'";
           break;
         case Takes::text:
-          out << takes;
+          out << " -x";
           break;
       }
-      if (!flag.positional) out << " -d " << fish_text(flag.description);
-      out << "\n";
+      out << " -d " << fish_text(flag.description) << "\n";
     }
   }
 }

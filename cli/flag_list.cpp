@@ -1,6 +1,9 @@
 #include "cli/flag_list.h"
 
+#include <fmt/ranges.h>
+
 #include <algorithm>
+#include <cctype>
 
 namespace sandglass {
 namespace {
@@ -59,6 +62,10 @@ std::vector<CommandDescription> describe_commands(const CLI::App& program) {
   std::vector<CommandDescription> commands;
   add_commands(program, program.get_name(), commands);
   return commands;
+}
+
+std::string joined(const std::vector<std::string>& words, const std::string& between) {
+  return fmt::format("{}", fmt::join(words, between));
 }
 
 }  // namespace sandglass

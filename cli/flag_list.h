@@ -34,4 +34,6 @@ struct CommandDescription {
 /// The program itself, then all its commands, each before its subcommands.
 std::vector<CommandDescription> describe_commands(const CLI::App& program);
 
+std::string joined(const std::vector<std::string>& words, const std::string& between);
+
 }  // namespace sandglass
