@@ -32,6 +32,8 @@ Command add_convert(CLI::App& program);
 Command add_bench(CLI::App& program);
 Command add_experiment(CLI::App& program);
 Command add_data(CLI::App& program);
+Command add_manual(CLI::App& program);
+Command add_completion(CLI::App& program);
 
 /// Checks that add nothing to the help's description of a flag, so that type_name alone says what it takes.
 template <typename Number>

@@ -51,14 +51,14 @@ int report_usage(const std::string& what, const std::string& command) {
 int run(int count, char** arguments) {
   CLI::App program(
       "Sandglass trains and runs heatmap networks that read the intensity of facial Action Units, and where in the "
-      "face "
-      "they show.",
+      "face they show.",
       "sandglass");
   program.set_version_flag("--version", fmt::format("sandglass {}", kVersion));
   program.get_formatter()->column_width(36);
-  const std::vector<Command> commands{
-      add_info(program),  add_synth(program),  add_data(program),    add_train(program), add_eval(program),
-      add_infer(program), add_report(program), add_convert(program), add_bench(program), add_experiment(program)};
+  const std::vector<Command> commands{add_info(program),       add_synth(program),   add_data(program),
+                                      add_train(program),      add_eval(program),    add_infer(program),
+                                      add_report(program),     add_convert(program), add_bench(program),
+                                      add_experiment(program), add_manual(program),  add_completion(program)};
   program.footer("'sandglass COMMAND --help' lists a command's flags. Exit codes: 0 good, 1 error, 2 wrong usage.");
 
   std::vector<std::string> names;

@@ -27,6 +27,7 @@ Command add_synth(CLI::App& program) {
       ->type_name("PIXELS")
       ->check(within(64, 2048))
       ->capture_default_str();
+  app->add_flag("--sequence", options->sequence, "the pictures of each are the frames of a video, 30 a second");
   return {app, [options] {
             write_synthetic_dataset(*options);
             fmt::print("{}: {} pictures of {} people\n", (options->out / "manifest.csv").string(),

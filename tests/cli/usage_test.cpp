@@ -5,8 +5,8 @@ namespace {
 
 using testing::HasSubstr;
 
-const std::vector<std::string> kCommands{"info",  "synth",  "data",    "train", "eval",
-                                         "infer", "report", "convert", "bench", "experiment"};
+const std::vector<std::string> kCommands{"info",   "synth",   "data",  "train",      "eval",   "infer",
+                                         "report", "convert", "bench", "experiment", "manual", "completion"};
 
 TEST_F(ProgramTest, WrongUsageIsOneLineAndCode2) {
   struct Case {
@@ -52,6 +52,8 @@ TEST_F(ProgramTest, WrongUsageIsOneLineAndCode2) {
       {{"bench", "--mode", "infer", "--iterations", "0"}, "--iterations"},
       {{"bench", "--mode", "infer", "--bandwidth", "100"}, "--explain"},
       {{"bench", "--mode", "infer", "--explain", "--rate", "0"}, "--rate"},
+      {{"completion"}, "SHELL is required"},
+      {{"completion", "tcsh"}, "SHELL: tcsh not in"},
       {{"info", "--batch", "2"}, "--plan"},
       {{"info", "file", "--plan"}, "--plan"},
       {{"info", "--plan", "--operations"}, "--operations"},
@@ -78,6 +80,61 @@ TEST_F(ProgramTest, EveryCommandExplainsItself) {
     EXPECT_EQ(help.err, "");
   }
   EXPECT_THAT(run({"train", "--help"}).out, HasSubstr("\n  augment.rotation = "));
+}
+
+// The text from `begin` up to the next `end`; empty if it is not there.
+std::string part(const std::string& text, const std::string& begin, const std::string& end) {
+  const size_t from = text.find(begin);
+  if (from == text.npos) return "";
+  return text.substr(from, text.find(end, from + begin.size()) - from);
+}
+
+TEST_F(ProgramTest, ManualAndCompletionsHaveEveryCommandAndFlag) {
+  std::string manual = run({"manual"}).out;
+  for (size_t at = 0; (at = manual.find("\\-", at)) != manual.npos;) manual.erase(at, 1);
+  const std::string bash = run({"completion", "bash"}).out, zsh = run({"completion", "zsh"}).out,
+                    fish = run({"completion", "fish"}).out;
+  std::vector<std::vector<std::string>> commands{{"data", "check"}, {"data", "pack"}};
+  for (const std::string& command : kCommands) commands.push_back({command});
+  for (std::vector<std::string> command : commands) {
+    std::string name = "sandglass", function = "_sandglass";
+    for (const std::string& word : command) name += " " + word, function += "_" + word;
+    SCOPED_TRACE(name);
+    const std::string page = part(manual, "\n.SS \\fB" + name + "\\fR", "\n.SS");
+    const std::string bash_words = part(bash, "'" + name + ":-'*)", "\n"),
+                      zsh_function = part(zsh, function + "()", "\n}");
+    EXPECT_NE(page, "");
+    EXPECT_THAT(bash, HasSubstr("'" + name + "'"));
+    EXPECT_NE(zsh_function, "");
+    EXPECT_THAT(fish, HasSubstr("'" + name + "'"));
+    command.push_back("--help");
+    std::istringstream help(run(command).out);
+    for (std::string line; std::getline(help, line);) {
+      if (!line.starts_with("  --")) continue;
+      const std::string flag = line.substr(2, line.find_first_of(" ", 2) - 2);
+      EXPECT_THAT(page, HasSubstr("\\fB" + flag + "\\fR"));
+      EXPECT_THAT(bash_words + "'", testing::ContainsRegex("[ ']" + flag + "[ ']"));
+      EXPECT_THAT(zsh_function, testing::ContainsRegex("'[*]?" + flag + "=?\\["));
+      EXPECT_THAT(fish, HasSubstr("is " + name + "' -l " + flag.substr(2) + " "));
+    }
+  }
+}
+
+TEST_F(ProgramTest, BashCompletes) {
+  const std::string script = write("sandglass.bash", run({"completion", "bash"}).out);
+  const auto complete = [&](const std::string& words) {
+    const std::string commands = "source " + script + "; COMP_WORDS=(" + words +
+                                 "); COMP_CWORD=$((${#COMP_WORDS[@]} - 1)); _sandglass; echo \"${COMPREPLY[*]}\"";
+    return wait(start({"-c", commands}, "/bin/bash")).out;
+  };
+  EXPECT_EQ(complete("sandglass in"), "info infer\n");
+  EXPECT_EQ(complete("sandglass data ''"), "check pack\n");
+  EXPECT_EQ(complete("sandglass data pack --j"), "--jpeg\n");
+  EXPECT_EQ(complete("sandglass infer a.mp4 --device c"), "cpu cuda\n");
+  EXPECT_EQ(complete("sandglass infer --device = s"), "simt\n");  // how bash splits --device=s
+  EXPECT_EQ(complete("sandglass completion z"), "zsh\n");
+  EXPECT_EQ(complete("sandglass infer --weights n"), "\n");  // which leaves it to bash: files
+  EXPECT_EQ(complete("sandglass infer info"), "\n");
 }
 
 TEST_F(ProgramTest, SaysItsVersion) {

@@ -87,6 +87,31 @@ TEST(SynthDataset, ManifestHasIntegerIntensitiesAndLandmarksInThePicture) {
   EXPECT_GE(inside, 20 * 136 * 97 / 100);
 }
 
+TEST(SynthDataset, SequencesMoveSmoothlyThroughExpressions) {
+  const TemporaryFolder folder;
+  constexpr int kFrames = 3 * kFramesPerSecond + 10, kPeak = 45;  // one expression and the beginning of the next
+  write_synthetic_dataset(
+      {.out = folder.path, .subjects = 1, .images_per_subject = kFrames, .size = 64, .sequence = true});
+  std::istringstream manifest(read_file(folder.path / "manifest.csv"));
+  std::string line, cell;
+  std::getline(manifest, line);
+  std::vector<std::vector<float>> rows;
+  while (std::getline(manifest, line)) {
+    std::istringstream cells(line.substr(line.find(",s000,") + 6));
+    for (rows.emplace_back(); std::getline(cells, cell, ',');) rows.back().push_back(std::stof(cell));
+  }
+  ASSERT_EQ(rows.size(), size_t{kFrames});
+  const auto sum = [](const std::vector<float>& row) { return std::accumulate(row.begin(), row.begin() + 5, 0.0f); };
+  EXPECT_EQ(sum(rows[0]), 0);
+  EXPECT_GE(sum(rows[kPeak]), 1);
+  EXPECT_EQ(sum(rows[kPeak]), std::round(sum(rows[kPeak])));
+  EXPECT_EQ(sum(rows[3 * kFramesPerSecond]), 0);
+  for (size_t frame = 1; frame < rows.size(); ++frame) {
+    for (size_t i = 0; i < rows[frame].size(); ++i)
+      ASSERT_NEAR(rows[frame][i], rows[frame - 1][i], 1.5) << "frame " << frame << ", value " << i;
+  }
+}
+
 TEST(SynthDataset, RefusesWhatItCannotDo) {
   const TemporaryFolder folder;
   const auto message = [](const SynthOptions& options) -> std::string {

@@ -41,7 +41,8 @@ void write_synthetic_dataset(const SynthOptions& options) {
         if (std::scoped_lock lock(error_mutex); error) continue;
         const int subject = static_cast<int>(i / count), index = static_cast<int>(i % count);
         if (subject != person_number) person = synth::make_person(options.seed, subject), person_number = subject;
-        const synth::Scene scene = synth::make_scene(options.seed, subject, index, person, options.size);
+        const auto make = options.sequence ? synth::make_frame : synth::make_scene;
+        const synth::Scene scene = make(options.seed, subject, index, person, options.size);
         const synth::Picture picture = renderer.render(person, scene, options.size, options.seed);
         const std::string name = fmt::format("s{:03}_{:04}.jpg", subject, index);
         write_image(options.out / name, picture.image, scene.quality.jpeg_quality);

@@ -12,7 +12,8 @@ struct SynthOptions {
   int subjects = 20;            ///< people, 1 to 100000
   int images_per_subject = 50;  ///< pictures of each, 1 to 100000
   uint64_t seed = 1;
-  int size = 256;  ///< pixels in height and width, 64 to 2048
+  int size = 256;         ///< pixels in height and width, 64 to 2048
+  bool sequence = false;  ///< the pictures of each person are the frames of a video, 30 a second
 };
 
 /// Writes subjects * images_per_subject JPEG pictures `s<subject>_<image>.jpg` and last, at once, `manifest.csv` with

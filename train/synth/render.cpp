@@ -1,5 +1,7 @@
 #include "train/synth/render.h"
 
+#include <numbers>
+
 #include "train/synth/landmarks.h"
 
 namespace sandglass::synth {
@@ -9,7 +11,7 @@ namespace {
 constexpr uint64_t stream_of(uint64_t kind, int subject, int index) {
   return kind << 60 | static_cast<uint64_t>(subject) << 24 | static_cast<uint64_t>(index);
 }
-enum : uint64_t { person_stream = 1, scene_stream = 2, background_stream = 3 };
+enum : uint64_t { person_stream = 1, scene_stream = 2, background_stream = 3, expression_stream = 4 };
 
 constexpr int kSamples = 2;   // samples along each side of a pixel
 constexpr float kSmooth = 4;  // mm of depth within a pixel that may still be one surface
@@ -136,6 +138,29 @@ Scene make_scene(uint64_t seed, int subject, int index, const Person& person, in
   scene.lighting = random_lighting(random, person.appearance.skin);
   scene.quality = random_quality(random, size);
   scene.background = stream_of(background_stream, subject, index);
+  return scene;
+}
+
+Scene make_frame(uint64_t seed, int subject, int index, const Person& person, int size) {
+  constexpr int kFramesPerExpression = 3 * kFramesPerSecond;
+  Scene scene = make_scene(seed, subject, 0, person, size);
+  const float gaze_yaw = scene.expression.gaze_yaw, gaze_pitch = scene.expression.gaze_pitch;
+
+  Random random(seed, stream_of(expression_stream, subject, index / kFramesPerExpression));
+  const float seconds = static_cast<float>(index % kFramesPerExpression) / kFramesPerSecond;
+  const float strength = smoothstep(0.3f, 1.0f, seconds) * (1 - smoothstep(1.7f, 2.6f, seconds));
+  scene.expression = random_expression(random);
+  for (float& intensity : scene.expression.intensity) intensity *= strength;
+  scene.expression.blink = bell((seconds - random.uniform(0.3f, 2.7f)) / 0.07f);
+  scene.expression.gaze_yaw = gaze_yaw;
+  scene.expression.gaze_pitch = gaze_pitch;
+
+  const auto swing = [&](float period) {
+    return std::sin(2 * std::numbers::pi_v<float> * static_cast<float>(index) / (period * kFramesPerSecond));
+  };
+  scene.pose.yaw = 0.5f * scene.pose.yaw + 4 * swing(7);
+  scene.pose.pitch = 0.5f * scene.pose.pitch + 2 * swing(5);
+  scene.pose.roll = 0.5f * scene.pose.roll + 2 * swing(11);
   return scene;
 }
 

@@ -32,6 +32,11 @@ struct Picture {
 Person make_person(uint64_t seed, int subject);
 Scene make_scene(uint64_t seed, int subject, int index, const Person& person, int size);
 
+/// Frame `index` of a video of the person: light, camera and background stay, every three seconds a random expression
+/// comes and goes and the eyes blink, and the head sways.
+Scene make_frame(uint64_t seed, int subject, int index, const Person& person, int size);
+inline constexpr int kFramesPerSecond = 30;
+
 /// Draws faces; keeps its buffers from one to the next. One for each thread.
 class Renderer {
  public:
