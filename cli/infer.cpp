@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 #include <iostream>
 
@@ -195,10 +196,16 @@ class Tally {
 };
 
 void check_flags(const InferFlags& flags, std::span<const Input> inputs, const Weights& weights) {
-  if (weights.config.head == Head::regression)
-    for (const auto& [flag, path] : {std::pair("--heatmaps", &flags.heatmaps), {"--overlay", &flags.overlay}})
-      check(path->empty(), "{}: this network states intensities and has no heatmaps; leave out {}",
-            flags.weights.string(), flag);
+  const bool no_heatmaps = weights.config.head == Head::regression;
+  const bool any_picture = std::ranges::any_of(inputs, [](const Input& i) { return i.kind == InputKind::picture; });
+  const auto refuse = [&](const char* flag, const std::filesystem::path& path) {
+    check(path.empty(), "{}: this network states intensities and has no heatmaps; leave out {}", flags.weights.string(),
+          flag);
+  };
+  if (no_heatmaps) refuse("--heatmaps", flags.heatmaps);
+  if (no_heatmaps && any_picture) refuse("--overlay", flags.overlay);  // videos have bars
+  check(!flags.anonymize || flags.options.max_faces == 0,
+        "--anonymize hides the faces that are read, and --max-faces leaves out some; leave out one of the two");
   for (const Input& input : inputs) {
     if (input.kind == InputKind::picture) continue;
     check(flags.landmarks.empty(), "{}: --landmarks is for pictures; leave it out, faces in videos are found",
@@ -220,7 +227,7 @@ int infer(const InferFlags& flags) {
   std::optional<GivenLandmarks> landmarks;
   if (!flags.landmarks.empty()) options.landmarks = &landmarks.emplace(read_landmarks(flags.landmarks));
   options.keep_images = !flags.overlay.empty();
-  options.keep_heatmaps = options.keep_images || !flags.heatmaps.empty();
+  options.keep_heatmaps = weights.config.head == Head::heatmap && (options.keep_images || !flags.heatmaps.empty());
   options.interrupted = options.video.interrupted = &interrupted_by_signal();
   Results results(flags, list.inputs, weights);
 
@@ -259,6 +266,7 @@ int infer(const InferFlags& flags) {
     throw;
   }
   progress.reset();
+  for (const std::string& remark : pipeline.remarks()) fmt::print(stderr, "sandglass: note: {}\n", remark);
   results.commit();
 
   if (!flags.quiet) out << tally.summary() << std::endl;

@@ -26,6 +26,8 @@ if(SANDGLASS_FFMPEG)
     string(REGEX MATCH "^[0-9]+" major "${FFMPEG_lib${library}_VERSION}")
     list(APPEND recommended lib${library}${major})
   endforeach()
+  string(REGEX MATCH "^[0-9]+" major "${FFMPEG_libavformat_VERSION}")
+  set(CPACK_DEBIAN_PACKAGE_SUGGESTS libavdevice${major})  # for cameras
 endif()
 list(JOIN recommended ", " CPACK_DEBIAN_PACKAGE_RECOMMENDS)
 # A package is for other machines, too.

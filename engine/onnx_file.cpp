@@ -119,7 +119,7 @@ void write_value(const OnnxValue& value, onnx::ValueInfoProto& to) {
 
 void write_tensor(const HostTensor& tensor, onnx::TensorProto& to) {
   to.set_name(tensor.name);
-  to.set_data_type(std::ranges::find(kTypes, tensor.type, &ElementType::ours)->second);
+  to.set_data_type(std::ranges::find(kTypes, tensor.type, &ElementType::ours)->theirs);
   to.mutable_dims()->Assign(tensor.shape.begin(), tensor.shape.end());
   to.set_raw_data(tensor.bytes.data(), tensor.bytes.size());
 }

@@ -42,6 +42,7 @@ FFmpeg load() {
   SANDGLASS_AVCODEC(SANDGLASS_FIND_AVCODEC)
   SANDGLASS_AVFORMAT(SANDGLASS_FIND_AVFORMAT)
   SANDGLASS_SWSCALE(SANDGLASS_FIND_SWSCALE)
+  functions.av_log_set_level(AV_LOG_QUIET);  // what fails is told by who calls
   return functions;
 }
 

@@ -215,7 +215,7 @@ void LandmarkModel::choose_leaves(const Stage& stage, Walk& walk) {
       const auto& [first, second, threshold] = splits[node];
       const bool goes_left =
           walk.brightness[static_cast<size_t>(first)] - walk.brightness[static_cast<size_t>(second)] > threshold;
-      node = 2 * node + (goes_left ? 1 : 2);
+      node = 2 * node + 2 - static_cast<size_t>(goes_left);  // no branch: it could not be predicted
     }
     const size_t leaf = tree * (stage.splits_per_tree + 1) + node - stage.splits_per_tree;
     walk.moves[tree] = &stage.leaves[leaf * kCoordinates];

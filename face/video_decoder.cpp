@@ -122,7 +122,6 @@ struct VideoDecoder::StandardInput {
 
 VideoDecoder::VideoDecoder(const VideoSource& source)
     : name_(source.name == "-" ? "standard input" : source.name), frame(ffmpeg().av_frame_alloc()) {
-  ffmpeg().av_log_set_level(AV_LOG_QUIET);  // what fails is told by who reads
   open(source);
   choose_stream();
   open_decoder(source.threads);
@@ -205,13 +204,13 @@ Image VideoDecoder::convert(int64_t number) {
                                     ffmpeg().sws_getCoefficients(SWS_CS_DEFAULT), 1, 0, 1 << 16, 1 << 16);
   // swscale may write beyond a row's end, so rows are padded and then closed up.
   const int stride = (frame->width * 3 + 63) / 64 * 64;
-  std::vector<uint8_t> rows(static_cast<size_t>(stride) * static_cast<size_t>(frame->height) + 64);
-  uint8_t* planes[] = {rows.data()};
+  rows_.resize(static_cast<size_t>(stride) * static_cast<size_t>(frame->height) + 64);
+  uint8_t* planes[] = {rows_.data()};
   const int strides[] = {stride};
   ffmpeg().sws_scale(scaler_.get(), frame->data, frame->linesize, 0, frame->height, planes, strides);
   Image image(frame->height, frame->width);
   for (int y = 0; y < image.height; ++y) {
-    std::copy_n(rows.data() + static_cast<size_t>(y) * static_cast<size_t>(stride), image.width * 3, image.at(y, 0));
+    std::copy_n(rows_.data() + static_cast<size_t>(y) * static_cast<size_t>(stride), image.width * 3, image.at(y, 0));
   }
   return upright(std::move(image), orientation_);
 }

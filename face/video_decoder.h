@@ -62,6 +62,7 @@ class VideoDecoder {
   int orientation_ = 1;
   std::unique_ptr<StandardInput> input_;  // before `format`, which reads from it
   std::unique_ptr<SwsContext, FreeScaler> scaler_;
+  std::vector<uint8_t> rows_;  // of the frame that is converted
 
  public:
   int stream_index = -1;

@@ -218,7 +218,8 @@ void FileReader::hold_until_start() {
 PacketPointer FileReader::read_packet() {
   PacketPointer packet(ffmpeg().av_packet_alloc());
   check(packet != nullptr, "{}: not enough memory", name_);
-  for (;;) {
+  constexpr int kMostTries = 16;  // at a damaged place, behind which there may be more
+  for (int tries = 1;;) {
     check_interrupted();
     const int code = ffmpeg().av_read_frame(decoder_.format.get(), packet.get());
     if (code == AVERROR(EAGAIN)) {  // a camera has nothing yet
@@ -228,8 +229,10 @@ PacketPointer FileReader::read_packet() {
     check_interrupted();
     if (code < 0) {
       if (code != AVERROR_EOF) fault_ = ffmpeg_reason(code);
+      if (code == AVERROR_INVALIDDATA && tries++ < kMostTries) continue;
       return nullptr;
     }
+    fault_.clear();
     note_end(*packet);
     if (packet->stream_index == decoder_.stream_index && packet->size > 0) break;
     ffmpeg().av_packet_unref(packet.get());
@@ -282,7 +285,7 @@ bool FileReader::decode() {
 // False: the frame comes too late, after one that is shown after it, as happens behind damage.
 bool FileReader::number_frame() {
   const AVFrame& frame = *decoder_.frame;
-  by_packets_ = by_packets_ && frame.pts != AV_NOPTS_VALUE;
+  by_packets_ = by_packets_ && frame.pts != AV_NOPTS_VALUE && zero_;  // some videos have no key frames
   const int64_t time = by_packets_ ? frame.pts : frame.best_effort_timestamp;
   int64_t left_out = std::exchange(faults_, 0);
   if (by_packets_) {
@@ -325,16 +328,18 @@ void FileReader::finish() {
   check(number_ >= 0, "{}: has no frame that can be decoded", name_);
 }
 
-#endif
-
 std::unique_ptr<VideoStream::Reader> make_reader(const std::string& source, const VideoStreamOptions& options) {
-#ifdef SANDGLASS_FFMPEG
   return std::make_unique<FileReader>(source, options);
+}
+
 #else
+
+std::unique_ptr<VideoStream::Reader> make_reader(const std::string& source, const VideoStreamOptions&) {
   Video without_ffmpeg(source);  // throws the Error that says so
   return nullptr;
-#endif
 }
+
+#endif
 
 }  // namespace
 

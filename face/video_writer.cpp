@@ -72,13 +72,14 @@ class Sound {
     check(code >= 0, "{}: is not a video whose sound could be copied ({})", path.string(), reason(code));
     const int pictures = ffmpeg().av_find_best_stream(format_.get(), AVMEDIA_TYPE_VIDEO, -1, -1, nullptr, 0);
     const int sound = ffmpeg().av_find_best_stream(format_.get(), AVMEDIA_TYPE_AUDIO, -1, pictures, nullptr, 0);
-    for (unsigned i = 0; i < format_->nb_streams; ++i) {
-      if (static_cast<int>(i) != sound) format_->streams[i]->discard = AVDISCARD_ALL;
-    }
     if (sound < 0) return;
     stream_ = format_->streams[sound];
-    if (pictures >= 0 && format_->streams[pictures]->start_time != AV_NOPTS_VALUE)
-      origin_ = seconds_of(format_->streams[pictures]->start_time, format_->streams[pictures]->time_base);
+    for (unsigned i = 0; i < format_->nb_streams; ++i) {
+      if (static_cast<int>(i) != sound && static_cast<int>(i) != pictures) format_->streams[i]->discard = AVDISCARD_ALL;
+    }
+    if (pictures < 0) return;
+    origin_ = first_shown(*format_->streams[pictures]);
+    format_->streams[pictures]->discard = AVDISCARD_ALL;
   }
 
   const AVStream* stream() const { return stream_; }
@@ -107,10 +108,26 @@ class Sound {
   void take() { waiting_ = false; }
 
  private:
+  // When the first frame that can be decoded is shown, in seconds of the file's own clock: times count from there.
+  // Where a recording begins between two key frames, it is the first of these.
+  double first_shown(const AVStream& pictures) {
+    int64_t time = pictures.start_time;
+    bool first = true;
+    while (ffmpeg().av_read_frame(format_.get(), packet_.get()) >= 0) {
+      const bool is_picture = packet_->stream_index == pictures.index;
+      const bool is_key = is_picture && packet_->flags & AV_PKT_FLAG_KEY;
+      if (is_key && !first) time = packet_->pts;
+      first = first && !is_picture;
+      ffmpeg().av_packet_unref(packet_.get());
+      if (is_key) break;
+    }
+    return time == AV_NOPTS_VALUE ? 0 : seconds_of(time, pictures.time_base);
+  }
+
   std::unique_ptr<AVFormatContext, CloseInput> format_;
   std::unique_ptr<AVPacket, FreePacket> packet_{ffmpeg().av_packet_alloc()};
   AVStream* stream_ = nullptr;
-  double origin_ = 0;  // the time of the first picture, in the file's own clock
+  double origin_ = 0;  // the time of the first frame, in the file's own clock
   int64_t begin_ = 0, last_ = std::numeric_limits<int64_t>::min();
   bool waiting_ = false;
 };
@@ -156,7 +173,6 @@ VideoWriter::State::State(const std::filesystem::path& path, int height, int wid
         options.rate);
   check(options.quality >= 0 && options.quality <= 51, "{}: quality {}, expected 0 (best) to 51", name,
         options.quality);
-  ffmpeg().av_log_set_level(AV_LOG_ERROR);
   AVFormatContext* made = nullptr;
   const int code = ffmpeg().avformat_alloc_output_context2(&made, nullptr, "mp4", file.temporary().c_str());
   check(code >= 0, "{}: FFmpeg cannot write MP4 ({})", name, reason(code));

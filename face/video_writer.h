@@ -35,8 +35,8 @@ class VideoWriter {
   VideoWriter(const std::filesystem::path& path, int height, int width, const VideoWriterOptions& options = {});
   ~VideoWriter();
 
-  /// Appends a frame that is shown from `seconds` on until the next one: counted as FrameTime::seconds from where the
-  /// pictures of `sound` begin. The video itself begins with its first frame. Times must rise, by 1/60000 s at least.
+  /// Appends a frame that is shown from `seconds` on until the next one: counted as VideoFrame::seconds from the
+  /// first frame of `sound`. The video itself begins with its first frame. Times must rise, by 1/60000 s at least.
   /// Throws Error, for example when the disk is full.
   void add(const ImageView& frame, double seconds);
 

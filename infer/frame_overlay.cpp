@@ -84,9 +84,10 @@ void FrameOverlay::lay_out(int height, int width) {
                 std::max(high, (least_panel + kFooter) * unit_) - 0.5f};
     }
   };
-  place_all(1);
-  const float largest = std::max(strip_.right, strip_.bottom) + 0.5f;
-  if (largest > kLargestSide) place_all((kLargestSide - 2) / largest);
+  float scale = 1;
+  place_all(scale);
+  const auto largest = [&] { return std::max(strip_.right, strip_.bottom) + 0.5f; };
+  while (largest() > kLargestSide) place_all(scale *= (kLargestSide - 2) / largest());
   canvas_ = Canvas(even(strip_.bottom + 0.5f), even(strip_.right + 0.5f), kBackground);
   strip_.right = static_cast<float>(this->width()) - 0.5f;
   strip_.bottom = static_cast<float>(this->height()) - 0.5f;
@@ -350,7 +351,7 @@ void FrameOverlay::draw_chart(const Track& track, size_t k, const Rectangle& are
     if (next == track.samples.size()) break;
     const Sample& b = track.samples[next];
     const Sample& a = track.samples[next > 0 ? next - 1 : 0];
-    if ((next == 0 && b.seconds > time) || b.seconds - a.seconds > kGap) {
+    if (b.seconds > time && (next == 0 || b.seconds - a.seconds > kGap)) {
       before.reset();
       continue;
     }

@@ -12,6 +12,14 @@ VideoStream open_video(const Input& input, const VideoStreamOptions& options) {
   return VideoStream(input.path.string(), options);
 }
 
+void add_remarks(const VideoStream& video, const std::string& name, std::vector<std::string>& remarks) {
+  if (video.missed() > 0)
+    remarks.push_back(fmt::format("{}: frames that are damaged and missing in the results: {}", name, video.missed()));
+  if (video.damaged() > 0)
+    remarks.push_back(fmt::format("{}: frames that are damaged in part, of which the results may be wrong: {}", name,
+                                  video.damaged()));
+}
+
 }  // namespace
 
 InputReader::InputReader(std::span<const Input> inputs, const VideoStreamOptions& video, int frames)
@@ -41,6 +49,7 @@ std::optional<Work> InputReader::next() {
       work.video_error = problem.what();
     }
     if (work.frames.size() < frames_) {  // the video's end
+      if (video_) add_remarks(*video_, input.path.string(), remarks_);
       video_.reset();
       any_frame_ = false;
       ++input_;

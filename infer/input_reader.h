@@ -28,6 +28,9 @@ class InputReader {
   /// a piece with `video_error`.
   std::optional<Work> next();
 
+  /// What the user should know of the videos that have been read, a line each: damaged frames.
+  const std::vector<std::string>& remarks() const { return remarks_; }
+
  private:
   const std::span<const Input> inputs_;
   const VideoStreamOptions options_;
@@ -35,6 +38,7 @@ class InputReader {
   size_t input_ = 0;
   std::optional<VideoStream> video_;  // of inputs_[input_]
   bool any_frame_ = false;            // of it
+  std::vector<std::string> remarks_;
 };
 
 }  // namespace sandglass

@@ -172,6 +172,7 @@ struct InferencePipeline::Implementation {
 
   std::optional<FaceIds> ids;  // of the video that is read
   size_t ids_input = 0;        // which that is
+  std::vector<std::string> remarks;
 };
 
 // The faces of a picture, or of the tracker's next frame.
@@ -286,6 +287,8 @@ InferencePipeline::~InferencePipeline() = default;
 
 const Device& InferencePipeline::device() const { return implementation_->network.device(); }
 
+const std::vector<std::string>& InferencePipeline::remarks() const { return implementation_->remarks; }
+
 bool InferencePipeline::run(std::span<const Input> inputs, const Sink& sink) {
   Implementation& self = *implementation_;
   const InferenceOptions& options = self.options;
@@ -295,6 +298,7 @@ bool InferencePipeline::run(std::span<const Input> inputs, const Sink& sink) {
   self.batch_faces.clear();
   self.network.clear();
   self.ids.reset();
+  self.remarks.clear();
 
   InputReader reader(inputs, options.video, options.detect_every);
   Preparation preparation(
@@ -321,6 +325,7 @@ bool InferencePipeline::run(std::span<const Input> inputs, const Sink& sink) {
   }
   self.run_batch();
   self.give(sink);
+  self.remarks = reader.remarks();  // the workers have come to their end
   return !interrupted();
 }
 

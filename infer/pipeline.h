@@ -60,6 +60,8 @@ class InferencePipeline {
   /// end has a last prediction that says so (is_video_end). What `sink` throws ends the run. Returns false if it was
   /// interrupted; then the sink has had the predictions of the first pictures, in order, each complete.
   bool run(std::span<const Input> inputs, const Sink& sink);
+  /// What the user should know of the videos of the last run, a line each.
+  const std::vector<std::string>& remarks() const;
 
   const Device& device() const;
 

@@ -4,16 +4,13 @@ usage: python3 bench/peers/torch_video.py VIDEO --landmark-model FILE.dat [--wid
        [--threads T] [--frames K]
 OpenCV reads the frames, dlib finds the faces in each and places 68 landmarks, OpenCV registers them, PyTorch runs the
 network (frozen and optimised for inference, which is its fastest way on a CPU without compilation), and a CSV of the
-intensities goes to standard output. The weights are random, which costs the same time. --upsample 1 is dlib's search of
-the frame at twice its size; with 0 it finds faces from 80 pixels on. Prints a JSON line with the figures to standard
-error. Needs torch, dlib (dlib-bin), opencv-python-headless and numpy.
+intensities goes to standard output, a row per face. The weights are random, which costs the same time. --upsample 1 is
+dlib's search of the frame at twice its size; with 0 it finds faces from 80 pixels on. Needs torch, dlib (dlib-bin),
+opencv-python-headless and numpy. bench/video_speed.py runs it beside Sandglass.
 """
 import argparse
-import json
 import pathlib
-import resource
 import sys
-import time
 
 import cv2
 import dlib
@@ -27,7 +24,6 @@ PLACES = np.array([[127.6475, 227.8161], [79.1608, 87.0376], [176.8392, 87.0376]
 
 
 def main():
-    begin = time.perf_counter()
     parser = argparse.ArgumentParser()
     parser.add_argument("video")
     parser.add_argument("--landmark-model", default="/usr/share/dlib/shape_predictor_68_face_landmarks.dat")
@@ -47,8 +43,7 @@ def main():
     net = torch.jit.optimize_for_inference(torch.jit.freeze(net))
     places = ((PLACES + 0.5) * side / 256 - 0.5).astype(np.float32)
     video = cv2.VideoCapture(options.video)
-    frames = faces = 0
-    first = None
+    frames = 0
     with torch.inference_mode():
         while True:
             good, frame = video.read()
@@ -61,15 +56,8 @@ def main():
                 face = cv2.warpAffine(rgb, cv2.getAffineTransform(corners, places), (side, side))
                 maps = net(torch.from_numpy(face).permute(2, 0, 1)[None].float() / 255)
                 intensities = maps.amax(dim=(2, 3)).clamp(0, 5)[0]
-                print(frames + 1, *(f"{value:.2f}" for value in intensities.tolist()), sep=",")
-                faces += 1
-                first = first or time.perf_counter() - begin
+                print(frames + 1, *(f"{value:.2f}" for value in intensities.tolist()), sep=",", flush=True)
             frames += 1
-    seconds = time.perf_counter() - begin
-    print(json.dumps({"peer": f"PyTorch {torch.__version__}, dlib {dlib.__version__}, OpenCV {cv2.__version__}",
-                      "frames": frames, "faces": faces, "seconds": seconds, "first_result_s": first,
-                      "frames_per_s": frames / seconds, "frames_per_s_after_first": (frames - 1) / (seconds - (first or 0)),
-                      "peak_resident_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}), file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -221,6 +221,9 @@ TEST_F(ProgramTest, InferWritesToStandardOutputForPipes) {
   EXPECT_EQ(lines.err, "");
   EXPECT_THAT(with({"--csv", "-", "--json", "-"}).err, OneErrorLineWith("only one of the results"));
   EXPECT_THAT(with({"--heatmaps", "-"}).err, OneErrorLineWith("heatmaps cannot be written to standard output"));
+  // Faces that are left out would be seen.
+  EXPECT_THAT(with({"--overlay", path("o"), "--anonymize", "--max-faces", "1"}).err,
+              OneErrorLineWith("leave out one of the two"));
 }
 
 // A video's frames, as pictures of their own and together; smoothed, against their own neutral level, in part.

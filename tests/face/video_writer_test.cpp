@@ -7,6 +7,7 @@
 #include <csignal>
 #include <numbers>
 
+#include "face/video_stream.h"
 #include "tests/face/one_line_error.h"
 #include "tests/face/video_file.h"
 #include "tests/temporary_folder.h"
@@ -95,7 +96,7 @@ void write_flash(const std::filesystem::path& path, const char* encoder) {
   std::vector<Image> images;
   for (int i = 0; i < kLength; ++i) images.push_back(plain(32, 32, flashes(i / 25.0) ? 255 : 0));
   const std::filesystem::path silent = path.parent_path() / "silent.mp4";  // its times begin at 0
-  write_video(silent, images, {"mpeg4", 12, 2});
+  write_video(silent, images, {"mpeg2video", 12, 2});
   add_sound(silent, path, encoder);
 }
 
@@ -221,6 +222,23 @@ TEST(VideoWriter, SoundIsCopiedAndInTime) {
       EXPECT_NEAR(played.sound_end, (end - first) / 25.0, 0.045) << what;
     }
   }
+}
+
+TEST(VideoWriter, SoundIsInTimeWhereTheRecordingBeginsBetweenKeyFrames) {
+  const TemporaryFolder folder;
+  write_flash(folder / "whole.ts", "aac");
+  const std::string whole = folder.read("whole.ts");
+  folder.write("cut.ts", whole.substr(whole.size() / 188 / 4 * 188));
+  VideoWriterOptions options;
+  options.sound = folder / "cut.ts";
+  VideoWriter writer(folder / "out.mp4", 32, 32, options);
+  VideoStream stream(folder / "cut.ts");
+  while (const std::optional<VideoFrame> frame = stream.next()) writer.add(frame->image, frame->seconds);
+  writer.commit();
+  const Played played = play(folder / "out.mp4");
+  EXPECT_GT(time_of_flash(played), 0.5);
+  EXPECT_LT(time_of_flash(played), 1.8);
+  EXPECT_NEAR(played.tone, time_of_flash(played), 0.004);
 }
 
 TEST(VideoWriter, SaysWhatSoundMp4CannotHold) {
