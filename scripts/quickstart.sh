@@ -33,6 +33,6 @@ $sandglass infer --weights $out/run/best.safetensors $out/unseen/s*_0000.jpg \
   --csv $out/faces.csv --json $out/faces.json --overlay $out/overlay
 
 step "done"
-echo "pictures with heatmaps: $out/overlay/   intensities: $out/faces.csv"
-echo "try your own photo:     $sandglass infer --weights $out/run/best.safetensors PHOTO.jpg --overlay $out/mine"
+echo "pictures with heatmaps:  $out/overlay/   intensities: $out/faces.csv"
+echo "your own photo or video: $sandglass infer --weights $out/run/best.safetensors FILE --overlay $out/mine"
 echo "what the network learned: $out/run/report.html   (open it in a browser)"

@@ -108,7 +108,7 @@ TEST(SynthDataset, SequencesMoveSmoothlyThroughExpressions) {
   EXPECT_EQ(sum(rows[3 * kFramesPerSecond]), 0);
   for (size_t frame = 1; frame < rows.size(); ++frame) {
     for (size_t i = 0; i < rows[frame].size(); ++i)
-      ASSERT_NEAR(rows[frame][i], rows[frame - 1][i], 1.5) << "frame " << frame << ", value " << i;
+      ASSERT_NEAR(rows[frame][i], rows[frame - 1][i], 0.5) << "frame " << frame << ", value " << i;
   }
 }
 
