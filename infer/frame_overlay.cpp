@@ -121,7 +121,7 @@ const Image& FrameOverlay::draw(const PicturePrediction& frame) {
   for (const FacePrediction& face : frame.faces) draw_heat(face);
   for (const FacePrediction& face : frame.faces) draw_box(face);
   for (const FacePrediction& face : frame.faces) draw_marks(face);
-  draw_strip(seconds, frame.frame->number);
+  draw_strip(seconds, frame.frame->number + 1);
   return canvas_.image();
 }
 
