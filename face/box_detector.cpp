@@ -37,57 +37,51 @@ Rect everything(long height, long width) { return Rect(0, 0, width - 1, height -
 /// the whole picture, which is why its arithmetic is repeated here as it is.
 class Shrink {
  public:
-  Shrink(long height, long width) : rows_(height * 5 / 6), columns_(width * 5 / 6) {
-    const double row_step = step(height, rows_), column_step = step(width, columns_);
+  Shrink(long height, long width) : rows_(static_cast<size_t>(height * 5 / 6)) {
+    const long columns = width * 5 / 6;
+    const double row_step = step(height, this->height()), column_step = step(width, columns);
     double y = -row_step;
     for (Between& row : rows_) row = between(y += row_step, height);
     // Four columns at a time in float, as long as the fourth has a right neighbour; the others in double.
     const float four_columns = static_cast<float>(4 * column_step);
     float x[4];
     for (int i = 0; i < 4; ++i) x[i] = static_cast<float>(-4 * column_step + i * column_step);
-    for (; rounded_ + 4 <= columns_.size(); rounded_ += 4) {
+    for (; this->width() + 4 <= columns; rounded_ += 4) {
       for (float& place : x) place += four_columns;
       if (static_cast<long>(x[3]) + 1 >= width) break;
-      for (size_t i = 0; i < 4; ++i) columns_[rounded_ + i] = between(x[i], width);
+      for (const float place : x) add_column(between(place, width));
     }
     double rest = -column_step + static_cast<double>(rounded_) * column_step;
-    for (size_t i = rounded_; i < columns_.size(); ++i) columns_[i] = between(rest += column_step, width);
+    while (this->width() < columns) add_column(between(rest += column_step, width));
   }
 
   long height() const { return static_cast<long>(rows_.size()); }
-  long width() const { return static_cast<long>(columns_.size()); }
+  long width() const { return static_cast<long>(shares_.size()); }
 
   /// The part of the larger picture that a part of the smaller one is made of.
   Rect source(const Rect& part) const {
-    const auto at = [](const std::vector<Between>& places, long i) { return places[static_cast<size_t>(i)]; };
-    return Rect(at(columns_, part.left()).first, at(rows_, part.top()).first, at(columns_, part.right()).second,
-                at(rows_, part.bottom()).second);
+    return Rect(lefts_[static_cast<size_t>(part.left())], rows_[static_cast<size_t>(part.top())].first,
+                rights_[static_cast<size_t>(part.right())], rows_[static_cast<size_t>(part.bottom())].second);
   }
 
   void run(const GreyImage& from, const Rect& part, GreyImage& to) const {
     const size_t begin = static_cast<size_t>(part.left()), end = static_cast<size_t>(part.right()) + 1;
+    const size_t middle = std::clamp(rounded_, begin, end);
+    // Most source rows serve two rows of the output: below one and above the next.
+    Neighbours upper(shares_.size()), lower(shares_.size());
+    long gathered = -1;  // the source row in `lower`
     for (size_t y = static_cast<size_t>(part.top()); y <= static_cast<size_t>(part.bottom()); ++y) {
       const Between& row = rows_[y];
-      const uint8_t* upper = &from.pixels[static_cast<size_t>(row.first) * static_cast<size_t>(from.width)];
-      const uint8_t* lower = &from.pixels[static_cast<size_t>(row.second) * static_cast<size_t>(from.width)];
-      uint8_t* output = &to.pixels[y * columns_.size()];
-      const float down = static_cast<float>(row.share), up = static_cast<float>(1 - row.share);
-      size_t x = begin;
-      for (; x < std::min(end, rounded_); ++x) {
-        const Between& column = columns_[x];
-        const float right = static_cast<float>(column.share), left = 1 - right;
-        const float value = up * left * upper[column.first] + up * right * upper[column.second] +
-                            down * left * lower[column.first] + down * right * lower[column.second];
-        output[x] = static_cast<uint8_t>(value + 0.5);
+      if (row.first == gathered) {
+        std::swap(upper, lower);
+      } else {
+        gather(from, row.first, begin, end, upper);
       }
-      for (; x < end; ++x) {
-        const Between& column = columns_[x];
-        const float right = static_cast<float>(column.share), left = 1 - right;
-        const float value =
-            static_cast<float>((1 - row.share) * (left * upper[column.first] + right * upper[column.second]) +
-                               row.share * (left * lower[column.first] + right * lower[column.second]));
-        output[x] = static_cast<uint8_t>(value);
-      }
+      gather(from, row.second, begin, end, lower);
+      gathered = row.second;
+      uint8_t* output = &to.pixels[y * shares_.size()];
+      blend_rounded(upper, lower, row.share, begin, middle, output);
+      blend_cut(upper, lower, row.share, middle, end, output);
     }
   }
 
@@ -100,11 +94,55 @@ class Shrink {
     const long first = static_cast<long>(place);
     return {first, std::min(first + 1, count - 1), place - static_cast<double>(first)};
   }
-  static double step(long from, const std::vector<Between>& to) {
-    return static_cast<double>(from - 1) / static_cast<double>(std::max<size_t>(to.size() - 1, 1));
+  static double step(long from, long to) {
+    return static_cast<double>(from - 1) / static_cast<double>(std::max(to - 1, 1L));
+  }
+  void add_column(const Between& column) {
+    lefts_.push_back(static_cast<int>(column.first));
+    rights_.push_back(static_cast<int>(column.second));
+    shares_.push_back(static_cast<float>(column.share));
   }
 
-  std::vector<Between> rows_, columns_;
+  struct Neighbours {  // of each column in one row
+    std::vector<uint8_t> left, right;
+    explicit Neighbours(size_t columns) : left(columns), right(columns) {}
+  };
+  void gather(const GreyImage& from, long row, size_t begin, size_t end, Neighbours& to) const {
+    const uint8_t* pixels = &from.pixels[static_cast<size_t>(row) * static_cast<size_t>(from.width)];
+    uint8_t *left = to.left.data(), *right = to.right.data();
+    const int *lefts = lefts_.data(), *rights = rights_.data();
+    for (size_t x = begin; x < end; ++x) {
+      left[x] = pixels[lefts[x]];
+      right[x] = pixels[rights[x]];
+    }
+  }
+  void blend_rounded(const Neighbours& upper, const Neighbours& lower, double share, size_t begin, size_t end,
+                     uint8_t* output) const {
+    const float down = static_cast<float>(share), up = static_cast<float>(1 - share);
+    const uint8_t *upper_left = upper.left.data(), *upper_right = upper.right.data();
+    const uint8_t *lower_left = lower.left.data(), *lower_right = lower.right.data();
+    const float* shares = shares_.data();
+    for (size_t x = begin; x < end; ++x) {
+      const float right = shares[x], left = 1 - right;
+      const float value = up * left * upper_left[x] + up * right * upper_right[x] + down * left * lower_left[x] +
+                          down * right * lower_right[x];
+      const int whole = static_cast<int>(value);
+      output[x] = static_cast<uint8_t>(whole + (value - static_cast<float>(whole) >= 0.5f));
+    }
+  }
+  void blend_cut(const Neighbours& upper, const Neighbours& lower, double share, size_t begin, size_t end,
+                 uint8_t* output) const {
+    for (size_t x = begin; x < end; ++x) {
+      const float right = shares_[x], left = 1 - right;
+      const float above = left * upper.left[x] + right * upper.right[x];
+      const float below = left * lower.left[x] + right * lower.right[x];
+      output[x] = static_cast<uint8_t>(static_cast<float>((1 - share) * above + share * below));
+    }
+  }
+
+  std::vector<Between> rows_;
+  std::vector<int> lefts_, rights_;  // of each column as Between, apart because gather() is what takes time
+  std::vector<float> shares_;
   size_t rounded_ = 0;  // as many columns are rounded, the others cut
 };
 

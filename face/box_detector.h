@@ -35,10 +35,10 @@ class BoxDetector {
   /// side away, along x and along y, and its side is between two thirds and three halves of the old one.
   static bool near(const FaceBox& box, const FaceBox& before);
 
-  /// Those of find()'s boxes that are near one in `before`, with the same bits, for less work: only the sizes and
-  /// places at which they can be are searched. One difference remains, which has never been seen: a box that find()
-  /// leaves out because a better one overlaps it is found here if that better one is neither half to twice as large nor
-  /// centred within half a side.
+  /// Those of find()'s boxes that are near one in `before`, best first and with the same bits, for less work: only the
+  /// sizes and places are searched at which they, or better boxes of about their size that overlap them, can be. What
+  /// is left out: find() also drops a box that lies in a better one (or around it) of less than two thirds or more than
+  /// three halves its side; here such a box stays unless the better one is near `before`, too.
   std::vector<FaceBox> find_near(const GreyImage& image, std::span<const FaceBox> before, float threshold,
                                  int threads) const;
 

@@ -10,8 +10,12 @@
 
 #include "engine/error.h"
 #include "engine/random.h"
+#include "face/box_detector.h"
+#include "face/face_tracker.h"
+#include "face/grey_image.h"
 #include "face/landmark_files.h"
 #include "face/registration.h"
+#include "tests/face/drawn_faces.h"
 #include "tests/face/one_line_error.h"
 #include "tests/face/real_faces.h"
 #include "tests/temporary_folder.h"
@@ -196,6 +200,170 @@ TEST_F(FaceDetectorTest, NoFaceIsNoError) {
   Random random(5);
   for (uint8_t& value : noise.rgb) value = static_cast<uint8_t>(random.below(256));
   EXPECT_TRUE(detector().detect(noise).empty());
+}
+
+// The faces of drawn scenes, moved: find_near() gives find()'s boxes, and a face that moved by half its width or grew
+// or shrank by a fifth is among them.
+class FindNearTest : public testing::Test {
+ protected:
+  static GreyImage scene(int height, int width, const std::vector<DrawnFace>& faces) {
+    return grey_image(drawn_faces(height, width, faces));
+  }
+  static std::vector<FaceBox> those_near(const std::vector<FaceBox>& boxes, std::span<const FaceBox> before) {
+    std::vector<FaceBox> made;
+    const auto is_near = [&](const FaceBox& box) {
+      return std::any_of(before.begin(), before.end(), [&](const FaceBox& old) { return BoxDetector::near(box, old); });
+    };
+    std::copy_if(boxes.begin(), boxes.end(), std::back_inserter(made), is_near);
+    return made;
+  }
+  static void expect_equal(const std::vector<FaceBox>& a, const std::vector<FaceBox>& b) {
+    ASSERT_EQ(a.size(), b.size());
+    for (size_t i = 0; i < a.size(); ++i) {
+      EXPECT_EQ(a[i].left, b[i].left);
+      EXPECT_EQ(a[i].top, b[i].top);
+      EXPECT_EQ(a[i].right, b[i].right);
+      EXPECT_EQ(a[i].bottom, b[i].bottom);
+      EXPECT_EQ(a[i].score, b[i].score);
+    }
+  }
+};
+
+TEST_F(FindNearTest, EqualsTheWholeSearchWhereItLooks) {
+  if (!BoxDetector::kAvailable) GTEST_SKIP() << "built without dlib";
+  const BoxDetector detector;
+  struct Scene {
+    int height, width;
+    float threshold;  // a low one for more boxes; not for faces in one another, of which more than near ones matter
+    std::vector<DrawnFace> faces;
+  };
+  const Scene scenes[] = {{360, 397, -1.3f, {{{110, 110}, 110}, {{290, 150}, 150}, {{60, 290}, 80}, {{150, 300}, 90}}},
+                          {230, 411, -1.3f, {{{40, 60}, 100}, {{372, 180}, 110}, {{205, 120}, 75}}},  // at the borders
+                          {301, 290, 0, {{{150, 150}, 200}, {{240, 60}, 75}}},
+                          {86, 80, -1.3f, {{{40, 44}, 76}}}};
+  size_t compared = 0;
+  for (const Scene& scene : scenes) {
+    const std::vector<FaceBox> before =
+        detector.find(FindNearTest::scene(scene.height, scene.width, scene.faces), 0, 2);
+    ASSERT_FALSE(before.empty());
+    for (const auto& [growth, x, y] : {std::tuple{1.0f, 0.0f, 0.0f},
+                                       {1.2f, 0.03f, 0.1f},
+                                       {1 / 1.2f, 0.0f, -0.2f},
+                                       {1.0f, 0.5f, 0.0f},
+                                       {1.0f, -0.3f, 0.4f}}) {
+      SCOPED_TRACE(testing::Message() << scene.width << " x " << scene.height << ", " << growth << " " << x << " "
+                                      << y);
+      std::vector<DrawnFace> faces = scene.faces;
+      for (DrawnFace& face : faces) {
+        face.centre = {face.centre.x + x * face.side, face.centre.y + y * face.side};
+        face.side *= growth;
+      }
+      const GreyImage next = FindNearTest::scene(scene.height, scene.width, faces);
+      for (const float threshold : {0.0f, scene.threshold}) {
+        const std::vector<FaceBox> whole = detector.find(next, threshold, 2);
+        for (size_t i = 0; i < before.size(); ++i) {  // each alone, and all
+          const std::span<const FaceBox> some = i == 0 ? std::span(before) : std::span(&before[i], 1);
+          const std::vector<FaceBox> expected = those_near(whole, some);
+          expect_equal(detector.find_near(next, some, threshold, 1 + static_cast<int>(i % 2)), expected);
+          compared += expected.size();
+        }
+      }
+    }
+  }
+  EXPECT_GT(compared, 120u);
+}
+
+TEST_F(FindNearTest, FindsAFaceThatMovedByHalfItsWidthOrGrewByAFifth) {
+  if (!BoxDetector::kAvailable) GTEST_SKIP() << "built without dlib";
+  const BoxDetector detector;
+  for (const float side : {90.0f, 101.0f, 117.0f}) {
+    const DrawnFace face{{190, 180}, side};
+    const std::vector<FaceBox> before = detector.find(scene(360, 400, {face}), 0, 2);
+    ASSERT_EQ(before.size(), 1u);
+    for (const auto& [growth, x, y] : {std::tuple{1.0f, 0.5f, 0.5f},
+                                       {1.0f, -0.5f, 0.5f},
+                                       {1.0f, 0.5f, -0.5f},
+                                       {1.0f, -0.5f, -0.5f},
+                                       {1.2f, 0.2f, 0.0f},
+                                       {1 / 1.2f, 0.0f, 0.2f}}) {
+      const DrawnFace moved{{190 + x * side, 180 + y * side}, side * growth};
+      EXPECT_EQ(detector.find_near(scene(360, 400, {moved}), before, 0, 1).size(), 1u)
+          << side << ": " << growth << " " << x << " " << y;
+    }
+    const DrawnFace far{{190 + 1.2f * side, 180}, side};
+    EXPECT_TRUE(detector.find_near(scene(360, 400, {far}), before, 0, 1).empty());
+  }
+}
+
+// As far away as a face may be its box comes from windows at the end of what is searched, where a picture that is cut
+// too narrowly would give other bits.
+TEST_F(FindNearTest, EqualsTheWholeSearchAtTheEndOfItsReach) {
+  if (!BoxDetector::kAvailable) GTEST_SKIP() << "built without dlib";
+  const BoxDetector detector;
+  const float side = 76;
+  const std::vector<FaceBox> before = detector.find(scene(260, 300, {{{130, 130}, side}}), 0, 2);
+  ASSERT_EQ(before.size(), 1u);
+  size_t compared = 0;
+  for (const float x : {-1.0f, 0.0f, 1.0f}) {
+    for (const float y : {-1.0f, 0.0f, 1.0f}) {
+      for (const float move : {0.56f, 0.6f, 0.64f, 0.68f}) {
+        const GreyImage next = scene(260, 300, {{{130 + move * x * side, 130 + move * y * side}, side}});
+        const std::vector<FaceBox> expected = those_near(detector.find(next, -0.5f, 2), before);
+        SCOPED_TRACE(testing::Message() << x << " " << y << " times " << move);
+        expect_equal(detector.find_near(next, before, -0.5f, 1), expected);
+        compared += expected.size();
+      }
+    }
+  }
+  EXPECT_GT(compared, 20u);
+}
+
+TEST_F(FindNearTest, NeedsNoSensiblePlacesAndPictures) {
+  if (!BoxDetector::kAvailable) GTEST_SKIP() << "built without dlib";
+  const BoxDetector detector;
+  const float infinite = INFINITY;
+  const FaceBox strange[] = {
+      {0, 0, 0, 0, 0},   {-1e30f, -1e30f, 1e30f, 1e30f, 0}, {NAN, NAN, NAN, NAN, 0},  {0, NAN, 72, NAN, 0},
+      {72, 72, 0, 0, 0}, {1e9f, 1e9f, 1e9f + 128, 1e9f, 0}, {-500, -500, -428, 0, 0}, {-infinite, 0, infinite, 72, 0}};
+  for (const auto& [height, width] : {std::pair{1, 1}, {63, 500}, {64, 64}, {150, 130}}) {
+    const GreyImage image = scene(height, width, {{{40, 40}, 60}});
+    for (const FaceBox& before : strange) detector.find_near(image, std::span(&before, 1), 0, 1);
+    detector.find_near(image, strange, 0, 1);
+  }
+}
+
+TEST_F(FaceDetectorTest, FacesFoundNearAreThoseOfTheWholeSearch) {
+  SKIP_WITHOUT_LANDMARK_MODEL();
+  const DrawnFace drawn[] = {{{130, 150}, 120}, {{400, 140}, 80}, {{300, 330}, 150}};
+  const DrawnFace moved[] = {{{170, 150}, 120}, {{400, 120}, 95}, {{290, 340}, 140}};
+  const std::vector<Face> before = detector().detect(drawn_faces(480, 640, drawn));
+  ASSERT_EQ(before.size(), 3u);
+  const Image next = drawn_faces(480, 640, moved);
+  const std::vector<Face> whole = detector().detect(next);
+  ASSERT_EQ(whole.size(), 3u);
+  EXPECT_TRUE(same(detector().detect_near(next, before), whole));
+  EXPECT_TRUE(same(detector().detect_near(next, std::span(&before[1], 1)), {whole[1]}));
+  EXPECT_TRUE(detector().detect_near(next, {}).empty());
+  EXPECT_TRUE(detector().detect_near(Image(0, 0), before).empty());
+}
+
+TEST_F(FaceDetectorTest, AVideosFramesGiveWhatPhotographsGive) {
+  SKIP_WITHOUT_LANDMARK_MODEL();
+  FaceTracker tracker(detector(), 10);
+  for (int i = 0; i < 8; ++i) {  // one face comes nearer, one passes by
+    const float moved = static_cast<float>(i);
+    const DrawnFace drawn[] = {{{150, 150}, 90 + 7 * moved}, {{430 - 20 * moved, 110 + 10 * moved}, 70}};
+    const Image frame = drawn_faces(360, 500, drawn);
+    const std::vector<Face> faces = detector().detect(frame);
+    ASSERT_EQ(faces.size(), 2u) << "frame " << i;
+    EXPECT_TRUE(same(tracker.next(frame), faces)) << "frame " << i;
+  }
+  if (!std::filesystem::exists(folder())) return;
+  FaceTracker real(detector(), 10);
+  for (int number = 1; number <= 24; ++number) {
+    const Image frame = read_image(video_frame(number));
+    EXPECT_TRUE(same(real.next(frame), detector().detect(frame))) << "frame " << number;
+  }
 }
 
 }  // namespace

@@ -69,7 +69,9 @@ TEST(FaceIds, OfTwoFacesThatCrossTheOneInFrontKeepsItsNumber) {
     if (std::abs(front - back) > 90) faces.push_back(face(back, 100));
     const std::vector<int> made = number(ids, faces, i / 25.0);
     ASSERT_EQ(made[0], 0) << i;
-    if (made.size() > 1) EXPECT_EQ(made[1], front < back ? 1 : 2) << i;  // it comes out on the other side
+    if (made.size() > 1) {
+      EXPECT_EQ(made[1], front < back ? 1 : 2) << i;  // it comes out on the other side
+    }
   }
 }
 
@@ -83,7 +85,6 @@ TEST(FaceIds, AFaceThatIsSeenDoesNotTakeTheNumberOfOneThatVanished) {
 
 TEST(FaceIds, RestOnLandmarksWhereThereAreSome) {
   FaceIds ids;
-  std::vector<FacePrediction> faces{face(100, 100)};
   const auto with_landmarks = [](FacePrediction made, float x, float y) {
     made.landmarks.emplace();
     for (size_t i = 0; i < 68; ++i) {
