@@ -13,7 +13,9 @@
 //
 // Threads. A model never changes and may be used by any number of threads at once. A context is for one thread at a
 // time: give each thread its own. The results of a picture are the same bits in every context of a model, whatever runs
-// beside it.
+// beside it. Threads that wait for the others of a parallel loop spin for a while, which on shared cores, or at low
+// priority, can make it a hundred times slower: set GOMP_SPINCOUNT=2000 in the environment before the program starts,
+// or options.threads = 1.
 //
 // Ownership. What a function named ..._open returns is the caller's until it is given to the ..._close of the same
 // name. A context keeps what it needs of its model, so either may be closed first. Everything else that is returned
@@ -54,13 +56,13 @@ typedef struct sandglass_options {
   const char* device;          ///< "cpu", "cuda", "simt"; NULL or "auto": a GPU where there is one, else the CPU
   const char* precision;       ///< "fp32", "tf32", "bf16"; NULL or "auto": bf16 on cuda, fp32 elsewhere
   const char* landmark_model;  ///< file of dlib's 68-point model; NULL: SANDGLASS_LANDMARK_MODEL, else Debian's
-  int threads;                 ///< threads that a context computes with on a CPU; 0: as OpenMP is set (all cores)
-  int batch;                   ///< faces of one picture that go through the network together; 0: 1
-  int max_faces;               ///< of one picture, the largest (or first given) ones; 0: all
-  int no_detection;            ///< not 0: no face detector is loaded; sandglass_read is then an error
-  int heatmaps;                ///< not 0: keep the heatmaps of each face
-  int mirror;                ///< not 0: means of what the network says of the face and its mirror image; twice the time
-  float minimum_face;        ///< side in pixels of the smallest face to look for, at least 40; 0: by picture's size
+  int threads;         ///< threads that a context computes with on a CPU, up to 1024; 0: as OpenMP is set (all cores)
+  int batch;           ///< faces of one picture that go through the network together, up to 1024; 0: 1
+  int max_faces;       ///< of one picture, the largest (or first given) ones; 0: all
+  int no_detection;    ///< not 0: no face detector is loaded; sandglass_read is then an error
+  int heatmaps;        ///< not 0: keep the heatmaps of each face
+  int mirror;          ///< not 0: means of what the network says of the face and its mirror image; twice the time
+  float minimum_face;  ///< side in pixels of the smallest face to look for, at least 40; 0: by picture's size
   float minimum_confidence;  ///< the smallest score that counts as a face: 0 is dlib's threshold, 1 a clear face
 } sandglass_options;
 
@@ -76,7 +78,7 @@ static inline sandglass_options sandglass_default_options(void) {
 typedef struct sandglass_model sandglass_model;
 
 /// Reads the network's weights (.safetensors, .pth, .pth.tar or .onnx, told apart by content) and the face detector;
-/// the latter takes about a second. `options` may be NULL: the defaults. Copies what it needs of them. NULL if a file
+/// the latter takes half a second. `options` may be NULL: the defaults. Copies what it needs of them. NULL if a file
 /// is missing or broken, or an option of the detector is out of its range; sandglass_context_open says what is wrong
 /// with the others.
 SANDGLASS_API sandglass_model* sandglass_model_open(const char* weights, const sandglass_options* options);

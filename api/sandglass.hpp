@@ -20,7 +20,9 @@
 #include "sandglass.h"
 
 namespace sandglass {
-inline namespace library {  // apart from what the library itself is made of
+// Apart from what the library itself is made of. Named for the version, and renamed with each that changes the layout
+// of a type here: plugins compiled against different versions then live in one program, each with its own.
+inline namespace v0_1 {
 
 /// What is wrong, in one line without a final full stop.
 class Error : public std::runtime_error {
@@ -189,5 +191,5 @@ class Context {
   size_t aus_, heatmap_elements_;
 };
 
-}  // namespace library
+}  // namespace v0_1
 }  // namespace sandglass

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <climits>
+#include <cmath>
+#include <map>
 #include <optional>
 #include <set>
 #include <span>
@@ -21,21 +23,62 @@ bool looks_like_onnx(std::string_view content) {
   return content.size() > 2 && content[0] == 0x08 && content[1] > 0 && content[1] < 0x20;
 }
 
-TensorFile network_tensors(const OnnxModel& model) {
-  std::set<std::string> used;
+namespace {
+
+// What Identity nodes copy of a network is a few batch norms' values; a small file could ask for any amount.
+constexpr size_t kMaxCopiedBytes = size_t{256} << 20;
+
+constexpr float kBatchNormEpsilon = 1e-5f;  // that of all batch norms here, and ONNX's where a file is silent
+
+template <typename T>
+T attribute_or(const OnnxNode& node, const std::string& name, T absent) {
+  const auto found = node.attributes.find(name);
+  const T* value = found == node.attributes.end() ? nullptr : std::get_if<T>(&found->second);
+  return value ? *value : absent;
+}
+
+// Throws Error if the node's weights mean something else here, where convolutions and batch norms have no attributes
+// of these names.
+void check_attributes(const OnnxNode& node, const std::string& path) {
+  const std::string name = in_quotes(!node.name.empty() || node.outputs.empty() ? node.name : node.outputs[0]);
+  if (node.type == "Conv") {
+    const auto group = attribute_or<int64_t>(node, "group", 1);
+    check(group == 1, "{}: the convolution {} has {} groups, expected 1", path, name, group);
+    const auto dilations = attribute_or<std::vector<int64_t>>(node, "dilations", {});
+    check(std::ranges::all_of(dilations, [](int64_t dilation) { return dilation == 1; }),
+          "{}: the convolution {} is dilated by {}, expected 1", path, name, fmt::join(dilations, " x "));
+  } else {
+    const auto epsilon = attribute_or<float>(node, "epsilon", kBatchNormEpsilon);
+    check(std::abs(epsilon - kBatchNormEpsilon) <= 1e-3f * kBatchNormEpsilon,
+          "{}: the batch norm {} has the epsilon {}, expected {}", path, name, epsilon, kBatchNormEpsilon);
+  }
+}
+
+}  // namespace
+
+TensorFile network_tensors(const OnnxModel& model, const std::string& path) {
+  std::set<std::string> missing;
   for (const OnnxNode& node : model.nodes) {
     if (node.type != "Conv" && node.type != "BatchNormalization") continue;
-    for (size_t i = 1; i < node.inputs.size(); ++i) used.insert(node.inputs[i]);
+    check_attributes(node, path);
+    for (size_t i = 1; i < node.inputs.size(); ++i) missing.insert(node.inputs[i]);
   }
   TensorFile result;
   result.metadata = model.weights.metadata;
-  for (const HostTensor& tensor : model.weights.tensors)
-    if (used.contains(tensor.name)) result.tensors.push_back(tensor);
+  std::map<std::string_view, const HostTensor*> constants;
+  for (const HostTensor& tensor : model.weights.tensors) {
+    constants.emplace(tensor.name, &tensor);
+    if (missing.erase(tensor.name)) result.tensors.push_back(tensor);
+  }
+  size_t copied = 0;
   for (const OnnxNode& node : model.nodes) {
     if (node.type != "Identity" || node.inputs.size() != 1 || node.outputs.size() != 1) continue;
-    const HostTensor* tensor = model.weights.find(node.inputs[0]);
-    if (!tensor || !used.contains(node.outputs[0]) || result.find(node.outputs[0])) continue;
-    result.tensors.push_back(*tensor);
+    const auto found = constants.find(node.inputs[0]);
+    if (found == constants.end() || !missing.erase(node.outputs[0])) continue;
+    copied += found->second->bytes.size();
+    check(copied <= kMaxCopiedBytes, "{}: its Identity nodes copy more than {} MiB of tensors, which no network needs",
+          path, kMaxCopiedBytes >> 20);
+    result.tensors.push_back(*found->second);
     result.tensors.back().name = node.outputs[0];
   }
   if (!model.inputs.empty()) {
@@ -164,7 +207,7 @@ HostTensor read_tensor(const onnx::TensorProto& from, const std::string& path) {
   check(
       from.data_location() != onnx::TensorProto::EXTERNAL,
       "{}: the values of tensor {} are in another file; export the model as one file (PyTorch: torch.onnx.export(..., "
-      "optimize=False, external_data=False))",
+      "dynamo=False, training=torch.onnx.TrainingMode.PRESERVE, do_constant_folding=False))",
       path, name);
   const auto type = std::ranges::find(kTypes, from.data_type(), &ElementType::theirs);
   check(type != std::end(kTypes),

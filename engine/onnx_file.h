@@ -59,7 +59,9 @@ OnnxModel parse_onnx(std::string_view content, const std::string& path);
 /// The constant tensors that the model's convolutions and batch norms use, under their names; of a tensor that an
 /// Identity node gives further names (PyTorch writes equal tensors once), one for each. The metadata are the model's,
 /// and what its graph says where they are silent: `input_size`, the side of square pictures N x C x S x S, and
-/// `head` = "regression", where the result has no pixels.
-TensorFile network_tensors(const OnnxModel& model);
+/// `head` = "regression", where the result has no pixels. Throws Error naming `path`, and the node: if a batch norm has
+/// an epsilon other than 1e-5, or a convolution has groups or is dilated; or if the Identity nodes copy more than 256
+/// MiB.
+TensorFile network_tensors(const OnnxModel& model, const std::string& path);
 
 }  // namespace sandglass

@@ -166,7 +166,7 @@ TensorFile read_tensor_file(const std::filesystem::path& path) {
   const std::string content = read_file(path);
   if (looks_like_safetensors(content)) return parse_safetensors(content, path.string());
   if (looks_like_pytorch(content)) return parse_pytorch(content, path.string());
-  if (looks_like_onnx(content)) return network_tensors(parse_onnx(content, path.string()));
+  if (looks_like_onnx(content)) return network_tensors(parse_onnx(content, path.string()), path.string());
   check(!content.empty(), "{}: is empty, expected a safetensors file, a PyTorch checkpoint or an ONNX model",
         path.string());
   fail("{}: not a safetensors file nor a PyTorch checkpoint (torch.save) nor an ONNX model; it begins with {}",

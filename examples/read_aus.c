@@ -28,7 +28,7 @@ int main(int count, char** arguments) {
   const char* name = arguments[2];
 
   sandglass_options options = sandglass_default_options();
-  options.no_detection = registered; /* loading the detector takes a second */
+  options.no_detection = registered; /* loading the detector takes half a second */
   sandglass_model* model = sandglass_model_open(arguments[1], &options);
   sandglass_context* context = model ? sandglass_context_open(model) : NULL;
   sandglass_picture* picture = context ? sandglass_picture_open(name) : NULL;

@@ -26,7 +26,7 @@ std::string line(const sandglass::Model& model, const std::string& picture, size
 
 int run(const std::string& weights, bool registered, const std::vector<std::string>& names) {
   sandglass::Options options;
-  options.detection = !registered;  // loading the detector takes a second
+  options.detection = !registered;  // loading the detector takes half a second
   options.threads = 1;              // each context computes in its own thread
   const sandglass::Model model(weights, options);
 

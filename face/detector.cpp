@@ -55,7 +55,7 @@ struct FaceDetector::Models {
 };
 
 FaceDetector::FaceDetector(const FaceDetectorOptions& options) : options_(options) {
-  check(options.minimum_face == 0 || options.minimum_face >= kSmallestFace,
+  check(options.minimum_face == 0 || (options.minimum_face >= kSmallestFace && std::isfinite(options.minimum_face)),
         "the smallest face to look for is {} pixels, expected at least {} (or 0 for automatic)", options.minimum_face,
         kSmallestFace);
   check(std::isfinite(options.threshold), "the face detector's threshold is {}, expected a number", options.threshold);

@@ -7,6 +7,9 @@
 namespace sandglass {
 namespace {
 
+// Larger ones are no quicker, and sizes in bytes stay far from overflow.
+constexpr int kMaxBatch = 1024;
+
 void check_finite(const Weights& weights) {
   const ParameterTable table(weights.config);
   for (const ParameterInfo& parameter : table.all()) {
@@ -20,7 +23,7 @@ void check_finite(const Weights& weights) {
 }
 
 std::unique_ptr<Device> open_checked(const Weights& weights, const DeviceChoice& device, int batch) {
-  check(batch >= 1, "the batch is {}, must be at least 1", batch);
+  check(batch >= 1 && batch <= kMaxBatch, "the batch is {}, expected 1 to {}", batch, kMaxBatch);
   check_finite(weights);
   return open_device(device);
 }

@@ -8,6 +8,9 @@
 namespace sandglass {
 namespace {
 
+// More than any machine has cores; OpenMP itself takes any number, and crashes where it cannot start so many.
+constexpr int kMaxThreads = 1024;
+
 // How many threads the parallel loops of the calling thread have, as long as this lives.
 class ThreadLimit {
  public:
@@ -24,7 +27,8 @@ class ThreadLimit {
 
 FaceReader::FaceReader(const Weights& weights, const FaceDetector* detector, const FaceReaderOptions& options)
     : detector_(detector), options_(options), threads_(options.threads > 0 ? options.threads : omp_get_max_threads()) {
-  check(options.threads >= 0, "{} threads, expected 0 or more", options.threads);
+  check(options.threads >= 0 && options.threads <= kMaxThreads, "{} threads, expected 0 to {}", options.threads,
+        kMaxThreads);
   check(options.max_faces >= 0, "at most {} faces a picture, expected 0 or more", options.max_faces);
   const ThreadLimit limit(threads_);
   network_ =

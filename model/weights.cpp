@@ -178,7 +178,7 @@ Weights from_tensors(const TensorFile& file, const std::string& source) {
   check(file.find("bn1.weight") || !file.find("l0.weight"),
         "{}: tensor 'bn1.weight' is missing: batch norm seems to be folded into the convolutions, which cannot be "
         "undone; export the network with its batch norm (sandglass convert --keep-batch-norm; PyTorch: "
-        "torch.onnx.export(..., optimize=False, external_data=False))",
+        "torch.onnx.export(..., dynamo=False, training=torch.onnx.TrainingMode.PRESERVE, do_constant_folding=False))",
         source);
   config.width = 4 * static_cast<int>(first_size(file, "conv1.weight", source));
   config.heatmaps = static_cast<int>(first_size(file, "l0.weight", source));

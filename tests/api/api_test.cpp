@@ -1,5 +1,6 @@
 #include <gmock/gmock.h>
 
+#include <climits>
 #include <cmath>
 #include <thread>
 
@@ -238,10 +239,18 @@ TEST_F(ApiTest, SaysWhatIsWrong) {
   EXPECT_EQ(sandglass_context_open(open(weights).get()), nullptr);
   EXPECT_THAT(sandglass_last_error(), HasSubstr("unknown device 'tpu'"));
   options.device = nullptr;
-  options.batch = -1;
-  EXPECT_EQ(sandglass_context_open(open(weights).get()), nullptr);
-  EXPECT_THAT(sandglass_last_error(), HasSubstr("the batch is -1"));
+  for (const int batch : {-1, 1025, INT_MAX}) {
+    options.batch = batch;
+    EXPECT_EQ(sandglass_context_open(open(weights).get()), nullptr);
+    EXPECT_EQ(sandglass_last_error(), fmt::format("the batch is {}, expected 1 to 1024", batch));
+  }
   options.batch = 0;
+  for (const int threads : {-1, 1025, INT_MAX}) {
+    options.threads = threads;
+    EXPECT_EQ(sandglass_context_open(open(weights).get()), nullptr);
+    EXPECT_EQ(sandglass_last_error(), fmt::format("{} threads, expected 0 to 1024", threads));
+  }
+  options.threads = 0;
 
   const ModelOwner model = open(weights);
   const ContextOwner context = open(model);
@@ -290,7 +299,9 @@ TEST_F(ApiTest, TakesTheOptionsOfOtherVersions) {
   earlier.minimum_face = -5;
   model.reset(sandglass_model_open(weights.c_str(), &earlier));
   EXPECT_TRUE(model) << sandglass_last_error();
-  ASSERT_EQ(sandglass_read_registered(open(model).get(), picture(64, 64).rgb.data(), 64, 64, 192), 1);
+  const ContextOwner context = open(model);
+  ASSERT_EQ(sandglass_read_registered(context.get(), picture(64, 64).rgb.data(), 64, 64, 192), 1);
+  EXPECT_EQ(sandglass_face_at(context.get(), 0)->heatmaps, nullptr);
 }
 
 }  // namespace

@@ -1,5 +1,8 @@
 #include "engine/onnx_file.h"
 
+#include <chrono>
+#include <cmath>
+
 #include "tests/engine/support.h"
 
 namespace sandglass {
@@ -51,7 +54,7 @@ class OnnxFile : public ::testing::Test {
     if (onnx_version().empty()) GTEST_SKIP() << "this build has no ONNX";
   }
   static OnnxModel parse(const std::string& content) { return parse_onnx(content, "net.onnx"); }
-  static TensorFile tensors_of(const std::string& graph) { return network_tensors(parse(model_of(graph))); }
+  static TensorFile tensors_of(const std::string& graph) { return network_tensors(parse(model_of(graph)), "net.onnx"); }
 };
 
 OnnxModel example() {
@@ -122,6 +125,49 @@ TEST_F(OnnxFile, TensorsAreThoseOfConvolutionsAndBatchNorms) {
   EXPECT_EQ(file.metadata.at("head"), "regression");
 }
 
+TEST_F(OnnxFile, EpsilonsGroupsAndDilationsAreThoseOfTheNetworks) {
+  const auto expect_refused = [](const std::string& type, const OnnxAttribute& value, const std::string& attribute,
+                                 const std::string& part) {
+    OnnxModel model;
+    model.nodes = {{type, "node7", {"x", "w"}, {"y"}, {{attribute, value}}}};
+    expect_error([&] { network_tensors(model, "net.onnx"); }, "net.onnx", "\"node7\"", part);
+    model.nodes[0].name = "";
+    expect_error([&] { network_tensors(model, "net.onnx"); }, "net.onnx", "\"y\"", part);
+  };
+  expect_refused("BatchNormalization", 1e-3f, "epsilon", "epsilon 0.001, expected 1e-05");
+  expect_refused("BatchNormalization", NAN, "epsilon", "epsilon nan");
+  expect_refused("Conv", int64_t{2}, "group", "2 groups");
+  expect_refused("Conv", std::vector<int64_t>{1, 2}, "dilations", "dilated by 1 x 2");
+  OnnxModel good;
+  good.nodes = {{"BatchNormalization", "", {"x", "w"}, {"y"}, {{"epsilon", 9.9999997e-6f}}},
+                {"Conv", "", {"y", "w"}, {"z"}, {{"group", int64_t{1}}, {"dilations", std::vector<int64_t>{1, 1}}}}};
+  EXPECT_NO_THROW(network_tensors(good, "net.onnx"));
+}
+
+TEST_F(OnnxFile, ManyIdentitiesTakeNeitherTimeNorMemory) {
+  OnnxModel many;  // 40,000 of one number: ten seconds and more if each looks through all tensors
+  for (int i = 0; i < 40000; ++i) {
+    const std::string number = std::to_string(i);
+    many.weights.tensors.push_back(HostTensor::from_floats("w" + number, {1}, std::vector<float>{1}));
+    many.nodes.push_back({"Identity", "", {"w" + number}, {"v" + number}, {}});
+    many.nodes.push_back({"Conv", "", {"x", "v" + number}, {"y" + number}, {}});
+  }
+  const auto start = std::chrono::steady_clock::now();
+  EXPECT_EQ(network_tensors(many, "net.onnx").tensors.size(), 40000u);
+  EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(5));
+
+  OnnxModel large;  // 257 copies of 1 MiB
+  large.weights.tensors = {HostTensor::from_floats("w", {1 << 18}, std::vector<float>(1 << 18))};
+  for (int i = 0; i < 257; ++i) {
+    const std::string copy = "v" + std::to_string(i);
+    large.nodes.push_back({"Identity", "", {"w"}, {copy}, {}});
+    large.nodes.push_back({"Conv", "", {"x", copy}, {"y"}, {}});
+  }
+  expect_error([&] { network_tensors(large, "net.onnx"); }, "net.onnx", "Identity", "256 MiB");
+  large.nodes.pop_back();
+  EXPECT_EQ(network_tensors(large, "net.onnx").tensors.size(), 256u);
+}
+
 TEST_F(OnnxFile, WhatIsNotReadIsNamed) {
   const auto expect = [](const std::string& content, const auto&... parts) {
     expect_error([&] { parse(content); }, "net.onnx", parts...);
@@ -129,7 +175,7 @@ TEST_F(OnnxFile, WhatIsNotReadIsNamed) {
   const auto expect_tensor = [&](const std::string& tensor, const auto&... parts) {
     expect(model_of(tensor), parts...);
   };
-  expect_tensor(tensor("w", kFloat, {1}, number(14, 1)), "tensor \"w\"", "in another file", "external_data=False");
+  expect_tensor(tensor("w", kFloat, {1}, number(14, 1)), "tensor \"w\"", "in another file", "dynamo=False");
   expect_tensor(tensor("w", kUint32, {1}, raw_data({1})), "tensor \"w\"", "type 12", "float32");
   expect_tensor(tensor("w", kInt32, {1}, number(5, 1)), "tensor \"w\" has 0 bytes", "[1] of int32");
   expect_tensor(tensor("w", kFloat, {2, 3}, raw_data({1})), "has 4 bytes", "[2, 3]");
@@ -147,7 +193,7 @@ TEST_F(OnnxFile, NoTruncatedFilePasses) {
 
 TEST_F(OnnxFile, DamageIsAnErrorAtWorst) {
   testing::expect_robust(content_of(example()), 3000, 1,
-                         [](const std::string& content) { network_tensors(parse(content)); });
+                         [](const std::string& content) { network_tensors(parse(content), "net.onnx"); });
 }
 
 TEST(OnnxFileLeftOut, SaysWhatToInstall) {

@@ -61,6 +61,7 @@ TEST(FaceDetectorOptions, WrongOnesAreErrors) {
   EXPECT_THAT(option_error({.landmark_model = "no_such_model.dat"}), HasSubstr("no_such_model.dat: no such file"));
   EXPECT_THAT(option_error({.landmark_model = "LICENSE"}), HasSubstr("LICENSE: is not a landmark model"));
   EXPECT_THAT(option_error({.minimum_face = 20}), HasSubstr("at least 40"));
+  EXPECT_THAT(option_error({.minimum_face = INFINITY}), HasSubstr("at least 40"));
   EXPECT_THAT(option_error({.threshold = NAN}), HasSubstr("threshold"));
   EXPECT_THAT(option_error({.threads = -1}), HasSubstr("threads"));
   setenv("SANDGLASS_LANDMARK_MODEL", "model_of_the_environment.dat", 1);
