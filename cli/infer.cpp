@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <chrono>
 #include <iostream>
+#include <set>
 
 #include "cli/build_info.h"
 #include "cli/commands.h"
@@ -28,7 +29,6 @@ struct InferFlags {
   double smoothing = 0;
   std::optional<double> baseline;
   bool anonymize = false;
-  std::string size;  // of frames
   InferenceOptions options;
   bool force = false, quiet = false;
 };
@@ -54,9 +54,10 @@ GivenLandmarks read_landmarks(const std::filesystem::path& path) {
 
 void set_size(VideoStreamOptions& video, const std::string& text) {
   char end = 0;
-  check(std::sscanf(text.c_str(), "%dx%d%c", &video.width, &video.height, &end) == 2 && video.width > 0 &&
-            video.height > 0,
-        "--size {}: expected WIDTHxHEIGHT in pixels, for example 640x480", text);
+  const bool good = std::sscanf(text.c_str(), "%dx%d%c", &video.width, &video.height, &end) == 2 && video.width > 0 &&
+                    video.height > 0;
+  if (!good)
+    throw CLI::ValidationError("--size", fmt::format("{}, expected WIDTHxHEIGHT in pixels, for example 640x480", text));
 }
 
 void make_folder(const std::filesystem::path& folder) {
@@ -70,6 +71,11 @@ class Results {
  public:
   // Files that cannot be written, or must not be, are said before the work, not after it.
   Results(const InferFlags& flags, std::span<const Input> inputs, const Weights& weights) : force_(flags.force) {
+    for (const Input& input : inputs) {
+      read_.push_back(input.path);
+      read_.insert(read_.end(), input.files.begin(), input.files.end());
+    }
+    read_.insert(read_.end(), {flags.weights, flags.landmarks});
     const std::string program = fmt::format("sandglass {}", kVersion);
     if (claim(flags.csv)) add<CsvWriter>(flags.csv, weights.aus, flags.threshold);
     if (claim(flags.json))
@@ -80,26 +86,34 @@ class Results {
     if (!flags.openface.empty())
       add<OpenFaceWriter>(claim_folder(flags.openface, inputs, ".csv", ".csv"), weights.aus, flags.threshold);
     if (!flags.overlay.empty())
-      add<OverlayWriter>(claim_folder(flags.overlay, inputs, ".jpg", ".mp4"), inputs, weights.aus, flags.anonymize);
+      add<OverlayWriter>(claim_folder(flags.overlay, inputs, ".jpg", ".mp4"), inputs, weights.aus, flags.anonymize,
+                         flags.options.video.format.empty());
   }
 
   void add(const PicturePrediction& prediction) {
     for (const auto& writer : writers_) writer->add(prediction);
   }
+  // Completes all that can be: what was read is not lost because one file cannot be written. Then throws the first
+  // error.
   void commit() {
-    for (const auto& writer : writers_) {
-      writer->commit();
-      for (const std::string& remark : writer->remarks()) fmt::print(stderr, "sandglass: note: {}\n", remark);
-    }
-  }
-  // After an error in one of them: completes those that can be. What was read is not lost because, say, a disk is full.
-  void save_what_can_be_saved() {
+    std::exception_ptr first;
     for (const auto& writer : writers_) {
       try {
         writer->commit();
-      } catch (const Error&) {  // the error that is being reported came first
+        for (const std::string& remark : writer->remarks()) fmt::print(stderr, "sandglass: note: {}\n", remark);
+      } catch (const std::exception&) {
+        if (!first) first = std::current_exception();
       }
     }
+    if (first) std::rethrow_exception(first);
+  }
+  std::vector<std::string> failures() const {
+    std::vector<std::string> all;
+    for (const auto& writer : writers_) {
+      const std::vector<std::string> of_writer = writer->failures();
+      all.insert(all.end(), of_writer.begin(), of_writer.end());
+    }
+    return all;
   }
   bool none() const { return writers_.empty(); }
   bool on_standard_output() const { return on_standard_output_; }
@@ -117,9 +131,14 @@ class Results {
       check(!on_standard_output_, "only one of the results can go to standard output (-)");
       return on_standard_output_ = true;
     }
+    const std::filesystem::path whole = std::filesystem::weakly_canonical(path);
+    check(claimed_.insert(whole).second, "{}: two results would go into this file; name another", path.string());
     std::error_code error;
-    check(force_ || !std::filesystem::is_regular_file(path, error),
-          "{}: is there already; name another file, or give --force to replace it", path.string());
+    if (!std::filesystem::is_regular_file(path, error)) return true;
+    for (const std::filesystem::path& source : read_)
+      check(!std::filesystem::equivalent(source, path, error), "{}: is read, and would be replaced by a result",
+            path.string());
+    check(force_, "{}: is there already; name another file, or give --force to replace it", path.string());
     return true;
   }
   std::vector<std::filesystem::path> claim_folder(const std::filesystem::path& folder, std::span<const Input> inputs,
@@ -131,6 +150,8 @@ class Results {
   }
 
   const bool force_;
+  std::vector<std::filesystem::path> read_;  // what the run reads
+  std::set<std::filesystem::path> claimed_;
   std::vector<std::unique_ptr<ResultWriter>> writers_;
   bool on_standard_output_ = false;
 };
@@ -204,14 +225,22 @@ void check_flags(const InferFlags& flags, std::span<const Input> inputs, const W
   };
   if (no_heatmaps) refuse("--heatmaps", flags.heatmaps);
   if (no_heatmaps && any_picture) refuse("--overlay", flags.overlay);  // videos have bars
-  check(!flags.anonymize || flags.options.max_faces == 0,
-        "--anonymize hides the faces that are read, and --max-faces leaves out some; leave out one of the two");
+  const InferenceOptions& options = flags.options;
+  check(!flags.anonymize || !flags.overlay.empty(), "--anonymize is about overlays; give --overlay, too");
+  check(!flags.anonymize || (options.max_faces == 0 && flags.landmarks.empty() && options.detector.threshold <= 0 &&
+                             options.detector.minimum_face == 0),
+        "--anonymize hides the faces that are read; --max-faces, --min-face, --min-confidence and --landmarks would "
+        "leave "
+        "some open: leave them out");
+  check(options.video.end > options.video.start, "--start {} and --end {}: the end must be after the start",
+        options.video.start, options.video.end);
   for (const Input& input : inputs) {
     if (input.kind == InputKind::picture) continue;
     check(flags.landmarks.empty(), "{}: --landmarks is for pictures; leave it out, faces in videos are found",
           input.path.string());
     std::error_code error;
-    check(!flags.baseline || input.kind == InputKind::sequence || std::filesystem::is_regular_file(input.path, error),
+    const bool is_file = input.path != "-" && std::filesystem::exists(input.path, error);
+    check(!flags.baseline || input.kind == InputKind::sequence || is_file || !input.error.empty(),
           "{}: --baseline reads a video twice, which only a file allows", input.path.string());
   }
 }
@@ -226,20 +255,21 @@ int infer(const InferFlags& flags) {
   InferenceOptions options = flags.options;
   std::optional<GivenLandmarks> landmarks;
   if (!flags.landmarks.empty()) options.landmarks = &landmarks.emplace(read_landmarks(flags.landmarks));
+  if (flags.anonymize) options.detect_every = 1;  // or a face that appears is open until the next whole search
   options.keep_images = !flags.overlay.empty();
   options.keep_heatmaps = weights.config.head == Head::heatmap && (options.keep_images || !flags.heatmaps.empty());
-  options.interrupted = options.video.interrupted = &interrupted_by_signal();
+  options.interrupted = &interrupted_by_signal();
   Results results(flags, list.inputs, weights);
 
   std::optional<NeutralBaseline> baseline;
-  bool complete = true;
   if (flags.baseline) {
     InferenceOptions first_pass = options;
     first_pass.keep_images = first_pass.keep_heatmaps = false;
     baseline.emplace(*flags.baseline);
-    complete = InferencePipeline(weights, first_pass).run(list.inputs, [&](PicturePrediction& prediction) {
+    const bool complete = InferencePipeline(weights, first_pass).run(list.inputs, [&](PicturePrediction& prediction) {
       baseline->learn(prediction);
     });
+    check(complete, "interrupted in the first of two passes; nothing is written");
   }
   std::optional<Smoothing> smoothing;
   if (flags.smoothing > 0) smoothing.emplace(flags.smoothing);
@@ -259,10 +289,14 @@ int infer(const InferFlags& flags) {
     if (prediction.error.empty() && to_be_read && !results.on_standard_output())
       std::cout << to_text(prediction, weights.aus);
   };
+  bool complete = false;
   try {
-    complete = complete && pipeline.run(list.inputs, take);
+    complete = pipeline.run(list.inputs, take);
   } catch (...) {
-    results.save_what_can_be_saved();
+    try {
+      results.commit();
+    } catch (const std::exception&) {  // the error that is being reported came first
+    }
     throw;
   }
   progress.reset();
@@ -270,9 +304,11 @@ int infer(const InferFlags& flags) {
   results.commit();
 
   if (!flags.quiet) out << tally.summary() << std::endl;
-  for (const std::string& failure : tally.failures()) fmt::print(stderr, "sandglass: error: {}\n", failure);
-  if (!complete) fmt::print(stderr, "sandglass: error: interrupted; the results so far are written\n");
-  return complete && tally.failures().empty() ? 0 : 1;
+  std::vector<std::string> failures = tally.failures();
+  for (std::string& failure : results.failures()) failures.push_back(std::move(failure));
+  if (!complete) failures.push_back("interrupted; the results so far are written");
+  for (const std::string& failure : failures) fmt::print(stderr, "sandglass: error: {}\n", one_line(failure));
+  return failures.empty() ? 0 : 1;
 }
 
 }  // namespace
@@ -350,7 +386,9 @@ Command add_infer(CLI::App& program) {
       ->check(within(0.001, 10000.0));
   app->add_option("--format", video.format, "FFmpeg's name of an input's format: rawvideo, mjpeg, v4l2, ...")
       ->type_name("NAME");
-  app->add_option("--size", flags->size, "of raw frames, or asked of a camera")->type_name("WIDTHxHEIGHT");
+  app->add_option("--size", "of raw frames, or asked of a camera")
+      ->type_name("WIDTHxHEIGHT")
+      ->each([flags](const std::string& text) { set_size(flags->options.video, text); });
   app->add_option("--pixel-format", video.pixel_format, "FFmpeg's name; of raw frames (rgb24 by default)")
       ->type_name("NAME");
   app->add_flag("--mirror", options.mirror, "average with the mirrored face's intensities; takes twice the time");
@@ -372,10 +410,7 @@ Command add_infer(CLI::App& program) {
       ->type_name("N")
       ->check(within(0, 256))
       ->capture_default_str();
-  return {app, [flags] {
-            if (!flags->size.empty()) set_size(flags->options.video, flags->size);
-            return infer(*flags);
-          }};
+  return {app, [flags] { return infer(*flags); }};
 }
 
 }  // namespace sandglass

@@ -52,6 +52,7 @@ struct VideoStream::Reader {
 namespace {
 
 constexpr double kPictureRate = 30;
+constexpr double kTick = 1e-3;  // seconds between frames of which nothing else is known
 
 class PictureReader final : public VideoStream::Reader {
  public:
@@ -144,6 +145,7 @@ class FileReader final : public VideoStream::Reader {
 
   int64_t number_ = -1;  // of the frame in the decoder
   double seconds_ = 0, longest_gap_ = 0;
+  double offset_ = 0;  // of the times after the video's clock was set back
 
   // Where the file's packets end, in seconds of its own clock: those of the video, and all.
   double video_end_ = 0, any_end_ = 0;
@@ -188,7 +190,13 @@ std::optional<VideoFrame> FileReader::next() {
     ended_ = ended_ || seconds_ >= options.end;
     if (ended_ || seconds_ < options.start || !is_wanted(number_)) continue;
     damaged += decoder_.frame->decode_error_flags != 0 || decoder_.frame->flags & AV_FRAME_FLAG_CORRUPT;
-    return VideoFrame{decoder_.convert(number_), number_, seconds_, ""};
+    VideoFrame frame{{}, number_, seconds_, ""};
+    try {
+      frame.image = decoder_.convert(number_);
+    } catch (const Error& error) {
+      frame.error = error.what();
+    }
+    return frame;
   }
   return std::nullopt;
 }
@@ -297,7 +305,14 @@ bool FileReader::number_frame() {
   double seconds = seconds_ + (number_ >= 0 && rate > 0 ? 1 / rate : 0);
   if (time != AV_NOPTS_VALUE) {
     if (!zero_) zero_ = time;
-    seconds = seconds_of(time);
+    seconds = seconds_of(time) + offset_;
+    if (number_ >= 0 && seconds <= seconds_) {  // the clock was set back, as where recordings were put together
+      const double next = seconds_ + (rate > 0 ? 1 / rate : kTick);
+      offset_ += next - seconds;
+      seconds = next;
+      by_packets_ = false;
+      left_out = 0;
+    }
   }
   if (first) missed += left_out;  // before, they may be those that build on frames before a key frame
   if (number_ >= 0) longest_gap_ = std::max(longest_gap_, seconds - seconds_);

@@ -19,7 +19,7 @@ struct VideoFrame {
   Image image;         ///< upright; its size may change within a video
   int64_t number = 0;  ///< counted from 0 over all frames of the video, also those that are not asked for
   double seconds = 0;  ///< when it is shown, after the video's first frame, as the video says it
-  std::string error;   ///< why there is no image; only where the frames are pictures in files of their own
+  std::string error;   ///< why there is no image
 };
 
 struct VideoStreamOptions {

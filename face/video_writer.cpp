@@ -65,7 +65,8 @@ class Sound {
   // Throws Error if there is no such video; one without sound has no stream().
   explicit Sound(const std::filesystem::path& path) {
     AVFormatContext* opened = nullptr;
-    int code = ffmpeg().avformat_open_input(&opened, path.c_str(), nullptr, nullptr);
+    const std::string address = "file:" + path.string();  // a name may have colons
+    int code = ffmpeg().avformat_open_input(&opened, address.c_str(), nullptr, nullptr);
     check(code >= 0, "{}: is not a video whose sound could be copied ({})", path.string(), reason(code));
     format_.reset(opened);
     code = ffmpeg().avformat_find_stream_info(format_.get(), nullptr);
@@ -174,7 +175,8 @@ VideoWriter::State::State(const std::filesystem::path& path, int height, int wid
   check(options.quality >= 0 && options.quality <= 51, "{}: quality {}, expected 0 (best) to 51", name,
         options.quality);
   AVFormatContext* made = nullptr;
-  const int code = ffmpeg().avformat_alloc_output_context2(&made, nullptr, "mp4", file.temporary().c_str());
+  const std::string address = "file:" + file.temporary();  // a name may have colons
+  const int code = ffmpeg().avformat_alloc_output_context2(&made, nullptr, "mp4", address.c_str());
   check(code >= 0, "{}: FFmpeg cannot write MP4 ({})", name, reason(code));
   format.reset(made);
   open_encoder(options);
@@ -185,8 +187,8 @@ VideoWriter::State::State(const std::filesystem::path& path, int height, int wid
 void VideoWriter::State::open_encoder(const VideoWriterOptions& options) {
   const bool h264 = options.codec == VideoCodec::h264;
   const AVCodec* encoder = ffmpeg().avcodec_find_encoder_by_name(h264 ? "libx264" : "mpeg4");
-  check(encoder, "{}: this FFmpeg has no encoder {}; {}", name, h264 ? "libx264 for H.264" : "mpeg4",
-        h264 ? "install one that has it, or choose MPEG-4" : "install one that has it");
+  check(encoder, "{}: this FFmpeg has no encoder {}; install one that has it", name,
+        h264 ? "libx264 for H.264" : "mpeg4");
   codec.reset(ffmpeg().avcodec_alloc_context3(encoder));
   check(codec && frame && packet, "{}: not enough memory", name);
   const double rate = std::clamp(options.rate, 1.0, 1000.0);
@@ -255,7 +257,7 @@ void VideoWriter::State::open_sound(const std::filesystem::path& source) {
 }
 
 void VideoWriter::State::open_file() {
-  check_written(ffmpeg().avio_open(&format->pb, file.temporary().c_str(), AVIO_FLAG_WRITE));
+  check_written(ffmpeg().avio_open(&format->pb, format->url, AVIO_FLAG_WRITE));
   Settings settings;
   settings.set("movflags", "+faststart");  // the table of frames first: browsers begin before they have the whole file
   check_written(ffmpeg().avformat_write_header(format.get(), settings.entries()));

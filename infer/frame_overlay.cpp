@@ -84,6 +84,8 @@ void FrameOverlay::lay_out(int height, int width) {
                 std::max(high, (least_panel + kFooter) * unit_) - 0.5f};
     }
   };
+  constexpr size_t kMostAus = 100;  // beyond that the strip alone would be too high
+  check(aus_.size() <= kMostAus, "overlays of videos show at most {} AUs, not {}", kMostAus, aus_.size());
   float scale = 1;
   place_all(scale);
   const auto largest = [&] { return std::max(strip_.right, strip_.bottom) + 0.5f; };

@@ -30,6 +30,7 @@ std::optional<Work> InputReader::next() {
     const Input& input = inputs_[input_];
     Work work;
     work.input = input_;
+    bool is_end = false;
     if (input.kind == InputKind::picture || !input.error.empty()) {
       ++input_;
       return work;
@@ -38,9 +39,14 @@ std::optional<Work> InputReader::next() {
       if (!video_) video_.emplace(open_video(input, options_));
       work.end = std::min(video_->duration(), options_.end);
       work.rate = video_->rate() / options_.every;
-      while (work.frames.size() < frames_) {
+      size_t bytes = 0;
+      while (work.frames.size() < frames_ && bytes < kMostBytes) {
         std::optional<VideoFrame> frame = video_->next();
-        if (!frame) break;
+        if (!frame) {
+          is_end = true;
+          break;
+        }
+        bytes += frame->image.rgb.size();
         work.frames.push_back(std::move(*frame));
         any_frame_ = true;
       }
@@ -48,7 +54,7 @@ std::optional<Work> InputReader::next() {
     } catch (const std::exception& problem) {
       work.video_error = problem.what();
     }
-    if (work.frames.size() < frames_) {  // the video's end
+    if (is_end || !work.video_error.empty()) {
       if (video_) add_remarks(*video_, input.path.string(), remarks_);
       video_.reset();
       any_frame_ = false;

@@ -21,7 +21,9 @@ struct Work {
 
 class InputReader {
  public:
-  /// `inputs` must outlive the reader. Videos come in pieces of `frames` frames, the last one shorter.
+  /// `inputs` must outlive the reader. Videos come in pieces of `frames` frames; the last one is shorter, and so are
+  /// those of frames so large that they would be much more than kMostBytes together.
+  static constexpr size_t kMostBytes = size_t{256} << 20;
   InputReader(std::span<const Input> inputs, const VideoStreamOptions& video, int frames);
 
   /// The next piece of work, in order; nothing after the last. Decodes a piece's frames. A video that cannot be read is

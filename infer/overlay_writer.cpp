@@ -1,15 +1,17 @@
 #include "infer/overlay_writer.h"
 
+#include "engine/error.h"
 #include "infer/overlay.h"
 
 namespace sandglass {
 
 OverlayWriter::OverlayWriter(std::vector<std::filesystem::path> paths, std::span<const Input> inputs,
-                             const std::vector<std::string>& aus, bool anonymous)
+                             const std::vector<std::string>& aus, bool anonymous, bool with_sound)
     : paths_(std::move(paths)), aus_(aus), anonymous_(anonymous) {
   for (const Input& input : inputs) {
     std::error_code error;
-    const bool is_file = input.kind == InputKind::video && std::filesystem::is_regular_file(input.path, error);
+    const bool is_file = with_sound && input.kind == InputKind::video && input.path != "-" &&
+                         std::filesystem::is_regular_file(input.path, error);
     sounds_.push_back(is_file ? input.path : "");
   }
 }
@@ -21,8 +23,18 @@ void OverlayWriter::add(const PicturePrediction& prediction) {
     write_image(paths_.at(prediction.input), draw_overlay(prediction, aus_, anonymous_));
     return;
   }
-  if (!video_) begin_video(prediction);
-  video_->writer.add(video_->overlay.draw(prediction), prediction.frame->seconds);
+  if (failed_ != prediction.input) add_frame(prediction);
+}
+
+void OverlayWriter::add_frame(const PicturePrediction& prediction) {
+  try {
+    if (!video_) begin_video(prediction);
+    video_->writer.add(video_->overlay.draw(prediction), prediction.frame->seconds);
+  } catch (const Error& error) {
+    failures_.push_back(error.what());
+    failed_ = prediction.input;
+    video_.reset();
+  }
 }
 
 void OverlayWriter::begin_video(const PicturePrediction& first) {
@@ -35,9 +47,13 @@ void OverlayWriter::begin_video(const PicturePrediction& first) {
 
 void OverlayWriter::commit() {
   if (!video_) return;
-  video_->writer.commit();
-  const std::vector<std::string>& remarks = video_->writer.remarks();
-  remarks_.insert(remarks_.end(), remarks.begin(), remarks.end());
+  try {
+    video_->writer.commit();
+    const std::vector<std::string>& remarks = video_->writer.remarks();
+    remarks_.insert(remarks_.end(), remarks.begin(), remarks.end());
+  } catch (const Error& error) {
+    failures_.push_back(error.what());
+  }
   video_.reset();
 }
 

@@ -31,9 +31,9 @@ size_t bytes_of(const Work& work) {
   for (const VideoFrame& frame : work.frames) bytes += frame.image.rgb.size();
   return bytes;
 }
-size_t bytes_of(const std::vector<Prepared>& pictures) {  // only images that are kept
+size_t bytes_of(const std::vector<Prepared>& pictures) {
   size_t bytes = 0;
-  for (const Prepared& picture : pictures) bytes += picture.prediction.image.rgb.size();
+  for (const Prepared& picture : pictures) bytes += picture.prediction.image.rgb.size() + picture.pixels.size();
   return bytes;
 }
 
@@ -44,8 +44,14 @@ class Preparation {
  public:
   using Prepare = std::function<std::vector<Prepared>(Work&&)>;
 
-  Preparation(InputReader& reader, Prepare prepare, int workers, size_t ahead)
-      : reader_(reader), prepare_(std::move(prepare)), slots_(ahead) {
+  /// `interrupted` is asked while there is nothing to take; `ending` is set, also for the reader, when all is to end.
+  Preparation(InputReader& reader, Prepare prepare, int workers, size_t ahead, std::function<bool()> interrupted,
+              std::atomic<bool>& ending)
+      : reader_(reader),
+        prepare_(std::move(prepare)),
+        interrupted_(std::move(interrupted)),
+        ending_(ending),
+        slots_(ahead) {
     try {
       for (int i = 0; i < workers; ++i) threads_.emplace_back([this] { work(); });
     } catch (...) {  // no more threads to be had
@@ -58,11 +64,12 @@ class Preparation {
   /// The next piece's pictures, once they are prepared; nothing after the last.
   std::optional<std::vector<Prepared>> take() {
     std::unique_lock lock(mutex_);
-    changed_.wait(lock, [&] { return slot(taken_).has_value() || taken_ == end_; });
+    const auto ready = [&] { return slot(taken_).has_value() || taken_ == end_; };
+    while (!changed_.wait_for(lock, std::chrono::milliseconds(100), ready)) ending_ = ending_ || interrupted_();
     if (taken_ == end_) return {};
-    std::optional<std::vector<Prepared>> prepared = std::move(slot(taken_));
+    std::vector<Prepared> prepared = std::move(*slot(taken_));
     slot(taken_++).reset();
-    bytes_ -= bytes_of(*prepared);
+    bytes_ -= bytes_of(prepared);
     changed_.notify_all();
     return prepared;
   }
@@ -109,6 +116,7 @@ class Preparation {
     {
       const std::lock_guard lock(mutex_);
       stopping_ = true;
+      ending_ = true;
     }
     changed_.notify_all();
     for (std::thread& thread : threads_) thread.join();
@@ -118,6 +126,8 @@ class Preparation {
   static constexpr size_t kUnknown = ~size_t{0};
   InputReader& reader_;
   const Prepare prepare_;
+  const std::function<bool()> interrupted_;
+  std::atomic<bool>& ending_;
   std::mutex reading_, mutex_;
   std::condition_variable changed_;
   std::vector<std::optional<std::vector<Prepared>>> slots_;
@@ -148,6 +158,7 @@ struct InferencePipeline::Implementation {
   void prepare(Prepared& prepared, FaceTracker* tracker, Read read) const;
   std::vector<FacePrediction> find_faces(const Image& image, const std::filesystem::path& path,
                                          FaceTracker* tracker) const;
+  bool interrupted() const { return options.interrupted && *options.interrupted; }
   void number_faces(PicturePrediction& prediction);
   void run_batch();
   void give(const Sink& sink);
@@ -230,6 +241,7 @@ std::vector<Prepared> InferencePipeline::Implementation::prepare(const Input& in
   std::optional<FaceTracker> tracker;
   if (detector) tracker.emplace(*detector, options.detect_every);
   for (VideoFrame& frame : work.frames) {
+    if (interrupted()) break;
     Prepared& added = add();
     added.prediction.frame = FrameTime{frame.number, frame.seconds, work.end, work.rate};
     prepare(added, tracker ? &*tracker : nullptr, [&] {
@@ -300,15 +312,17 @@ bool InferencePipeline::run(std::span<const Input> inputs, const Sink& sink) {
   self.ids.reset();
   self.remarks.clear();
 
-  InputReader reader(inputs, options.video, options.detect_every);
+  std::atomic<bool> ending = false;
+  VideoStreamOptions video = options.video;
+  video.interrupted = &ending;
+  InputReader reader(inputs, video, options.detect_every);
   Preparation preparation(
       reader, [&](Work&& work) { return self.prepare(inputs[work.input], std::move(work)); }, workers,
-      static_cast<size_t>(workers) + batch);
+      static_cast<size_t>(workers) + batch, [&] { return self.interrupted(); }, ending);
   const size_t most_waiting = 2 * batch + static_cast<size_t>(workers);
-  const auto interrupted = [&] { return options.interrupted && *options.interrupted; };
   while (auto pictures = preparation.take()) {
     for (Prepared& prepared : *pictures) {
-      if (interrupted()) return false;
+      if (self.interrupted()) break;
       Implementation::Waiting& picture = self.waiting.emplace_back();
       picture.prediction = std::move(prepared.prediction);
       picture.missing = prepared.faces.size();
@@ -322,11 +336,13 @@ bool InferencePipeline::run(std::span<const Input> inputs, const Sink& sink) {
       if (self.waiting.size() >= most_waiting) self.run_batch();  // pictures without faces pile up behind one with
       self.give(sink);
     }
+    if (self.interrupted()) break;
   }
   self.run_batch();
   self.give(sink);
+  if (self.interrupted()) return false;
   self.remarks = reader.remarks();  // the workers have come to their end
-  return !interrupted();
+  return true;
 }
 
 }  // namespace sandglass

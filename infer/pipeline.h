@@ -35,7 +35,7 @@ struct InferenceOptions {
   /// Where to take the landmarks from instead of detection; must outlive the pipeline.
   const GivenLandmarks* landmarks = nullptr;
   FaceDetectorOptions detector;
-  VideoStreamOptions video;  ///< which frames of videos to read, and how
+  VideoStreamOptions video;  ///< which frames of videos to read, and how; its `interrupted` is not looked at
   /// Every so many frames of a video the whole picture is searched for faces, at least 1; a face that appears in
   /// between is found with the next search at the latest. 1: each frame is treated like a photograph.
   int detect_every = 10;

@@ -256,9 +256,11 @@ std::vector<std::filesystem::path> output_paths(const std::filesystem::path& fol
   std::vector<std::filesystem::path> paths;
   for (const Input& input : inputs) {
     const std::filesystem::path& path = input.path;
-    const std::string stem = path == "-"           ? "standard_input"
-                             : path.has_filename() ? path.stem().string()
-                                                   : path.parent_path().filename().string();  // "frames/"
+    std::error_code error;
+    const bool is_folder = std::filesystem::is_directory(path, error);
+    const std::string stem = path == "-" ? "standard_input"
+                             : is_folder ? std::filesystem::canonical(path, error).filename().string()
+                                         : path.stem().string();
     const std::string& extension = input.kind == InputKind::picture ? of_picture : of_video;
     std::string name = stem;
     for (int number = 2; !taken.insert(name).second; ++number) name = fmt::format("{}_{}", stem, number);

@@ -24,6 +24,8 @@ class ResultWriter {
   virtual void commit() = 0;
   /// What the user should know of it, a line each; complete after commit().
   virtual std::vector<std::string> remarks() const { return {}; }
+  /// What could not be written though the rest goes on, a line each; complete after commit().
+  virtual std::vector<std::string> failures() const { return {}; }
 };
 
 /// CSV with a header, a row per face, and a row with success 0 for each picture without one:

@@ -1,5 +1,6 @@
 #include "infer/steady.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include "engine/error.h"
@@ -18,7 +19,8 @@ void Smoothing::apply(PicturePrediction& prediction) {
   for (FacePrediction& prediction_face : prediction.faces) {
     auto [known, is_new] = faces_.try_emplace(prediction_face.id);
     Face& face = known->second;
-    const float share = is_new ? 1 : static_cast<float>(1 - std::exp(-(now - face.seen) / seconds_));
+    const double passed = std::max(now - face.seen, 0.0);
+    const float share = is_new ? 1 : static_cast<float>(1 - std::exp(-passed / seconds_));
     face.heights.resize(prediction_face.aus.size());
     face.seen = now;
     for (size_t k = 0; k < face.heights.size(); ++k) {
@@ -38,7 +40,7 @@ void NeutralBaseline::learn(const PicturePrediction& prediction) {
     std::vector<Histogram>& histograms = people_[{prediction.input, face.id}];
     histograms.resize(face.aus.size());
     for (size_t k = 0; k < face.aus.size(); ++k)
-      ++histograms[k][static_cast<size_t>(std::lround(face.aus[k].intensity() * 100))];
+      ++histograms[k][static_cast<int>(std::lround(face.aus[k].intensity() * 100))];
   }
 }
 
@@ -51,13 +53,14 @@ void NeutralBaseline::apply(PicturePrediction& prediction) const {
   }
 }
 
-// The lowest bin with more than `share` of all entries up to it.
+// The lowest intensity with more than `share` of all entries up to it; 0 for a face that was seen too seldom.
 float NeutralBaseline::quantile(const Histogram& histogram) const {
   uint64_t all = 0, below = 0;
-  for (const uint32_t entries : histogram) all += entries;
-  for (int bin = 0; bin < kBins; ++bin) {
-    below += histogram[static_cast<size_t>(bin)];
-    if (static_cast<double>(below) > share_ * static_cast<double>(all)) return static_cast<float>(bin) / 100;
+  for (const auto& [hundredths, entries] : histogram) all += entries;
+  if (all < kLeastFrames) return 0;
+  for (const auto& [hundredths, entries] : histogram) {
+    below += entries;
+    if (static_cast<double>(below) > share_ * static_cast<double>(all)) return static_cast<float>(hundredths) / 100;
   }
   return 0;
 }

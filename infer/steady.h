@@ -3,7 +3,6 @@
 // they do to the scores is in docs/faces.md.
 #pragma once
 
-#include <array>
 #include <cstdint>
 #include <map>
 #include <vector>
@@ -31,18 +30,19 @@ class Smoothing {
 };
 
 /// Subtracts what each person's neutral face shows: for each Action Unit the quantile `share` of the intensities of
-/// that face in that input. It takes two passes: learn() all frames, then apply() to the same frames.
+/// that face in that input. It takes two passes: learn() all frames, then apply() to the same frames. Faces that were
+/// seen in fewer than kLeastFrames stay as they are: so short a time says nothing about a face at rest.
 class NeutralBaseline {
  public:
+  static constexpr uint64_t kLeastFrames = 25;
   /// Throws Error unless 0 <= share <= 0.5.
   explicit NeutralBaseline(double share);
   void learn(const PicturePrediction& prediction);
   void apply(PicturePrediction& prediction) const;
 
  private:
-  static constexpr int kBins = 501;  // intensities of 0, 0.01, ..., 5
-  using Histogram = std::array<uint32_t, kBins>;
-  using Person = std::pair<size_t, int>;  // input and id
+  using Histogram = std::map<int, uint32_t>;  // how often intensities of so many hundredths were seen
+  using Person = std::pair<size_t, int>;      // input and id
   float quantile(const Histogram& histogram) const;
 
   double share_;

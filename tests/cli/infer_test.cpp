@@ -204,6 +204,21 @@ TEST_F(ProgramTest, InferReplacesNothingUnlessTold) {
   }
 }
 
+TEST_F(ProgramTest, InferNeverWritesOverWhatItReadsNorTwiceIntoAFile) {
+  const std::string weights = write_small_weights(), face = write_face("face.jpg");
+  const std::string before = content_of(face);
+  const auto refused = [&](std::vector<std::string> flags) {
+    flags.insert(flags.begin(), {"infer", "--weights", weights, "--registered", face, "--force"});
+    const Finished finished = run(flags);
+    EXPECT_EQ(finished.code, 1);
+    return finished.err;
+  };
+  EXPECT_THAT(refused({"--overlay", folder.string()}), OneErrorLineWith("face.jpg: is read, and would be replaced"));
+  EXPECT_THAT(refused({"--heatmaps", weights}), OneErrorLineWith("is read, and would be replaced"));
+  EXPECT_THAT(refused({"--csv", path("o"), "--json", path("./o")}), OneErrorLineWith("two results would go into"));
+  EXPECT_EQ(content_of(face), before);
+}
+
 TEST_F(ProgramTest, InferWritesToStandardOutputForPipes) {
   const std::string weights = write_small_weights(), face = write_face("face.png");
   const std::vector<std::string> infer{"infer", "--weights", weights, "--registered", face};
@@ -223,14 +238,16 @@ TEST_F(ProgramTest, InferWritesToStandardOutputForPipes) {
   EXPECT_THAT(with({"--heatmaps", "-"}).err, OneErrorLineWith("heatmaps cannot be written to standard output"));
   // Faces that are left out would be seen.
   EXPECT_THAT(with({"--overlay", path("o"), "--anonymize", "--max-faces", "1"}).err,
-              OneErrorLineWith("leave out one of the two"));
+              OneErrorLineWith("would leave some open"));
+  EXPECT_THAT(with({"--anonymize"}).err, OneErrorLineWith("give --overlay, too"));
+  EXPECT_THAT(with({"--start", "5", "--end", "2"}).err, OneErrorLineWith("the end must be after the start"));
 }
 
 // A video's frames, as pictures of their own and together; smoothed, against their own neutral level, in part.
 TEST_F(ProgramTest, InferReadsAFolderAsAVideo) {
   const std::string weights = write_small_weights();
   std::filesystem::create_directories(folder / "in");
-  for (int i = 0; i < 4; ++i) write_face(fmt::format("in/{}.png", i));
+  for (int i = 0; i < 30; ++i) write_face(fmt::format("in/{:02}.png", i));
   const auto rows_with = [&](std::vector<std::string> flags) {
     flags.insert(flags.begin(), {"infer", "--weights", weights, "--registered", path("in"), "--csv", "-", "--quiet"});
     const Finished finished = run(flags);
@@ -241,15 +258,15 @@ TEST_F(ProgramTest, InferReadsAFolderAsAVideo) {
     return rows;
   };
   const auto pictures = rows_with({}), frames = rows_with({"--sequence", "--rate", "10"}),
-             part = rows_with({"--sequence", "--rate", "10", "--start", "0.1", "--every", "2"}),
+             part = rows_with({"--sequence", "--rate", "10", "--start", "0.1", "--end", "0.5", "--every", "2"}),
              smooth = rows_with({"--sequence", "--rate", "10", "--smooth", "1e6"}),
              above = rows_with({"--sequence", "--rate", "10", "--baseline", "0"}), mirrored = rows_with({"--mirror"});
-  ASSERT_EQ(frames.size(), 4u);
-  for (size_t i = 0; i < 4; ++i) {
+  ASSERT_EQ(frames.size(), 30u);
+  for (size_t i = 0; i < 30; ++i) {
     EXPECT_EQ(frames[i][0], path("in"));
     EXPECT_EQ(frames[i][1], std::to_string(i + 1));
     EXPECT_EQ(frames[i][2], "0");
-    EXPECT_EQ(frames[i][3], fmt::format("0.{}00", i));
+    EXPECT_EQ(frames[i][3], fmt::format("{:.3f}", 0.1 * static_cast<double>(i)));
     EXPECT_EQ(pictures[i][1], "");
     for (size_t column = 6; column < frames[i].size(); ++column) EXPECT_EQ(frames[i][column], pictures[i][column]);
     EXPECT_EQ(smooth[i][7], frames[0][7]);  // the first frame's, for a million seconds
@@ -261,6 +278,7 @@ TEST_F(ProgramTest, InferReadsAFolderAsAVideo) {
   double least = 5;
   for (const auto& row : above) least = std::min(least, std::stod(row[7]));
   EXPECT_LT(least, 0.01);
+  EXPECT_GT(std::stod(frames[0][7]), 0.01);
 }
 
 std::filesystem::path real_faces() {

@@ -241,13 +241,21 @@ TEST(ResultText, HasTheNumbersOfTheCsv) {
 
 TEST(OutputPaths, AreDifferentForAllInputs) {
   const auto picture = InputKind::picture;
-  const std::vector<Input> inputs{{"a/1.jpg", "", picture},          {"b/1.jpg", "", picture},
-                                  {"1.avi", "", InputKind::video},   {"x/1_2.jpg", "", picture},
-                                  {"2.tar.png", "", picture},        {"-", "", InputKind::video},
-                                  {"f/9/", "", InputKind::sequence}, {"f_%05d.png", "", InputKind::sequence}};
+  const std::vector<Input> inputs{{"a/1.jpg", "", picture},
+                                  {"b/1.jpg", "", picture},
+                                  {"1.avi", "", InputKind::video},
+                                  {"x/1_2.jpg", "", picture},
+                                  {"2.tar.png", "", picture},
+                                  {"-", "", InputKind::video},
+                                  {"f_%05d.png", "", InputKind::sequence}};
   EXPECT_THAT(output_paths("out", inputs, ".jpg", ".mp4"),
               ElementsAre("out/1.jpg", "out/1_2.jpg", "out/1_3.mp4", "out/1_2_2.jpg", "out/2.tar.jpg",
-                          "out/standard_input.mp4", "out/9.mp4", "out/f_%05d.mp4"));
+                          "out/standard_input.mp4", "out/f_%05d.mp4"));
+  const TemporaryFolder folder;
+  std::filesystem::create_directories(folder / "s.1");
+  const std::vector<Input> folders{{folder / "s.1", "", InputKind::sequence},
+                                   {folder / "s.1/.", "", InputKind::sequence}};
+  EXPECT_THAT(output_paths("out", folders, ".jpg", ".mp4"), ElementsAre("out/s.1.mp4", "out/s.1_2.mp4"));
 }
 
 }  // namespace

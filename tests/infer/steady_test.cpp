@@ -41,6 +41,8 @@ TEST(Smoothing, KeepsFacesInputsAndPhotographsApart) {
   EXPECT_FLOAT_EQ(height_after(apply, frame(0, 0, 0, 1)), 1);
   EXPECT_FLOAT_EQ(height_after(apply, frame(0, 0, 1, 2)), 2);
   EXPECT_GT(height_after(apply, frame(0, 0.1, 1, 1)), 1.5f);
+  EXPECT_FLOAT_EQ(height_after(apply, frame(0, 0.05, 0, 3)), 1 + 2 * (1 - std::exp(-0.05f)));
+  EXPECT_LE(height_after(apply, frame(0, 0, 0, 3)), 3);        // a clock that was set back
   EXPECT_FLOAT_EQ(height_after(apply, frame(1, 0, 0, 4)), 4);  // another input's face 0
   PicturePrediction photograph = frame(1, 0, 0, 2);
   photograph.frame.reset();
@@ -50,11 +52,14 @@ TEST(Smoothing, KeepsFacesInputsAndPhotographsApart) {
 TEST(NeutralBaseline, SubtractsEachPersonsQuantile) {
   NeutralBaseline baseline(0.25);
   const auto apply = [&](PicturePrediction& p) { baseline.apply(p); };
-  for (int i = 0; i < 8; ++i) baseline.learn(frame(0, i, 0, 0.5f + 0.1f * static_cast<float>(i)));  // 0.5, 0.6, ...
-  for (int i = 0; i < 8; ++i) baseline.learn(frame(0, i, 1, i < 2 ? 0 : 1.5f));
+  for (int i = 0; i < 40; ++i)
+    baseline.learn(frame(0, i, 0, 0.5f + 0.1f * static_cast<float>(i % 8)));  // 0.5, 0.6, ...
+  for (int i = 0; i < 40; ++i) baseline.learn(frame(0, i, 1, i < 10 ? 0 : 1.5f));
+  for (int i = 0; i < 24; ++i) baseline.learn(frame(0, i, 2, 1));
   EXPECT_NEAR(height_after(apply, frame(0, 3, 0, 2)), 2 - 0.7, 1e-6);
   EXPECT_NEAR(height_after(apply, frame(0, 3, 1, 2)), 0.5, 1e-6);
   EXPECT_NEAR(height_after(apply, frame(1, 3, 0, 2)), 2, 1e-6);  // a face that was not learnt
+  EXPECT_NEAR(height_after(apply, frame(0, 3, 2, 1)), 1, 1e-6);  // and one that was seen too seldom
 }
 
 TEST(Steady, RefusesWhatMakesNoSense) {
