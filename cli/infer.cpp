@@ -10,6 +10,7 @@
 #include "cli/build_info.h"
 #include "cli/commands.h"
 #include "engine/error.h"
+#include "face/au_points.h"
 #include "infer/overlay_writer.h"
 #include "infer/pipeline.h"
 #include "infer/results.h"
@@ -25,7 +26,8 @@ struct InferFlags {
   bool sequence = false;
   std::filesystem::path weights, landmarks;
   std::filesystem::path csv, openface, json, json_lines, heatmaps, overlay;
-  double threshold = 2;  // as eval's
+  std::vector<std::string> aus;  // to read; empty: all of the network
+  double threshold = 2;          // as eval's
   double smoothing = 0;
   std::optional<double> baseline;
   bool anonymize = false;
@@ -70,23 +72,24 @@ void make_folder(const std::filesystem::path& folder) {
 class Results {
  public:
   // Files that cannot be written, or must not be, are said before the work, not after it.
-  Results(const InferFlags& flags, std::span<const Input> inputs, const Weights& weights) : force_(flags.force) {
+  Results(const InferFlags& flags, std::span<const Input> inputs, const std::vector<std::string>& aus, int map_size)
+      : force_(flags.force) {
     for (const Input& input : inputs) {
       read_.push_back(input.path);
       read_.insert(read_.end(), input.files.begin(), input.files.end());
     }
     read_.insert(read_.end(), {flags.weights, flags.landmarks});
     const std::string program = fmt::format("sandglass {}", kVersion);
-    if (claim(flags.csv)) add<CsvWriter>(flags.csv, weights.aus, flags.threshold);
+    if (claim(flags.csv)) add<CsvWriter>(flags.csv, aus, flags.threshold);
     if (claim(flags.json))
-      add<JsonWriter>(flags.json, weights.aus, program, flags.weights.string(), JsonWriter::Layout::document);
+      add<JsonWriter>(flags.json, aus, program, flags.weights.string(), JsonWriter::Layout::document);
     if (claim(flags.json_lines))
-      add<JsonWriter>(flags.json_lines, weights.aus, program, flags.weights.string(), JsonWriter::Layout::lines);
-    if (claim(flags.heatmaps)) add<HeatmapWriter>(flags.heatmaps, weights.aus, weights.config.map_size());
+      add<JsonWriter>(flags.json_lines, aus, program, flags.weights.string(), JsonWriter::Layout::lines);
+    if (claim(flags.heatmaps)) add<HeatmapWriter>(flags.heatmaps, aus, map_size);
     if (!flags.openface.empty())
-      add<OpenFaceWriter>(claim_folder(flags.openface, inputs, ".csv", ".csv"), weights.aus, flags.threshold);
+      add<OpenFaceWriter>(claim_folder(flags.openface, inputs, ".csv", ".csv"), aus, flags.threshold);
     if (!flags.overlay.empty())
-      add<OverlayWriter>(claim_folder(flags.overlay, inputs, ".jpg", ".mp4"), inputs, weights.aus, flags.anonymize,
+      add<OverlayWriter>(claim_folder(flags.overlay, inputs, ".jpg", ".mp4"), inputs, aus, flags.anonymize,
                          flags.options.video.format.empty());
   }
 
@@ -216,6 +219,44 @@ class Tally {
   size_t video_frames_ = 0;
 };
 
+// Which of the network's Action Units are asked for, in the order in which they are.
+class AuChoice {
+ public:
+  AuChoice(const InferFlags& flags, const Weights& weights) {
+    for (const std::string& asked : flags.aus.empty() ? weights.aus : flags.aus) {
+      names_.push_back(normalise_au_name(asked));
+      const auto found = std::ranges::find(weights.aus, names_.back());
+      check(found != weights.aus.end(), "{}: reads {}, not {}; leave it out of --aus, or name other weights",
+            flags.weights.string(), fmt::join(weights.aus, ", "), names_.back());
+      places_.push_back(static_cast<size_t>(found - weights.aus.begin()));
+    }
+    chooses_ = names_ != weights.aus;
+  }
+  const std::vector<std::string>& names() const { return names_; }
+
+  // Leaves these alone, in this order.
+  void apply(PicturePrediction& prediction) const {
+    if (!chooses_) return;
+    for (FacePrediction& face : prediction.faces) {
+      const size_t pixels = face.heatmaps.size() / face.aus.size();
+      std::vector<AuPrediction> aus;
+      std::vector<float> heatmaps;
+      for (const size_t place : places_) {
+        aus.push_back(face.aus[place]);
+        const auto map = face.heatmaps.begin() + static_cast<ptrdiff_t>(place * pixels);
+        heatmaps.insert(heatmaps.end(), map, map + static_cast<ptrdiff_t>(pixels));
+      }
+      face.aus = std::move(aus);
+      face.heatmaps = std::move(heatmaps);
+    }
+  }
+
+ private:
+  std::vector<std::string> names_;
+  std::vector<size_t> places_;
+  bool chooses_ = false;
+};
+
 void check_flags(const InferFlags& flags, std::span<const Input> inputs, const Weights& weights) {
   const bool no_heatmaps = weights.config.head == Head::regression;
   const bool any_picture = std::ranges::any_of(inputs, [](const Input& i) { return i.kind == InputKind::picture; });
@@ -252,6 +293,7 @@ int infer(const InferFlags& flags) {
 
   const Weights weights = read_weights(flags.weights);
   check_flags(flags, list.inputs, weights);
+  const AuChoice choice(flags, weights);
   InferenceOptions options = flags.options;
   std::optional<GivenLandmarks> landmarks;
   if (!flags.landmarks.empty()) options.landmarks = &landmarks.emplace(read_landmarks(flags.landmarks));
@@ -259,7 +301,7 @@ int infer(const InferFlags& flags) {
   options.keep_images = !flags.overlay.empty();
   options.keep_heatmaps = weights.config.head == Head::heatmap && (options.keep_images || !flags.heatmaps.empty());
   options.interrupted = &interrupted_by_signal();
-  Results results(flags, list.inputs, weights);
+  Results results(flags, list.inputs, choice.names(), weights.config.map_size());
 
   std::optional<NeutralBaseline> baseline;
   if (flags.baseline) {
@@ -279,6 +321,7 @@ int infer(const InferFlags& flags) {
   InferencePipeline pipeline(weights, options);
   std::optional<Progress> progress(std::in_place, std::cerr, isatty(STDERR_FILENO) != 0);
   const auto take = [&](PicturePrediction& prediction) {
+    choice.apply(prediction);
     if (baseline) baseline->apply(prediction);
     if (smoothing) smoothing->apply(prediction);
     results.add(prediction);
@@ -287,7 +330,7 @@ int infer(const InferFlags& flags) {
     if (prediction.frame && progress->due()) progress->show(tally.state(prediction));
     const bool to_be_read = !prediction.frame || results.none();
     if (prediction.error.empty() && to_be_read && !results.on_standard_output())
-      std::cout << to_text(prediction, weights.aus);
+      std::cout << to_text(prediction, choice.names());
   };
   bool complete = false;
   try {
@@ -326,6 +369,11 @@ Command add_infer(CLI::App& program) {
   app->add_option("--weights", flags->weights, "the network: .safetensors, .pth, .pth.tar or .onnx")
       ->type_name("FILE")
       ->required();
+
+  app->add_option("--aus", flags->aus, "read these Action Units only, in this order (default: all of the network)")
+      ->type_name("AU06,AU12,...")
+      ->delimiter(',')
+      ->allow_extra_args(false);
 
   app->add_option("--csv", flags->csv, "write a row per face; here and below - is standard output")->type_name("FILE");
   app->add_option("--openface", flags->openface, "write a CSV per input as OpenFace does")->type_name("DIR");

@@ -204,6 +204,24 @@ TEST_F(ProgramTest, InferReplacesNothingUnlessTold) {
   }
 }
 
+TEST_F(ProgramTest, InferReadsTheActionUnitsThatAreAskedFor) {
+  const std::string weights = write_small_weights(), face = write_face("face.png");
+  const auto with = [&](std::vector<std::string> flags) {
+    flags.insert(flags.begin(), {"infer", "--weights", weights, "--registered", face, "--quiet", "--csv", "-"});
+    return run(flags);
+  };
+  const std::vector<std::string> all = fields_of(lines_of(with({}).out).at(1));
+  const Finished swapped = with({"--aus", "12,AU06", "--heatmaps", path("maps.safetensors"), "--overlay", path("o")});
+  ASSERT_EQ(swapped.code, 0) << swapped.err;
+  EXPECT_THAT(swapped.out, HasSubstr(",AU12_r,AU06_r,AU12_c,"));
+  const std::vector<std::string> fields = fields_of(lines_of(swapped.out).at(1));
+  EXPECT_EQ(fields[6], all[7]);
+  EXPECT_EQ(fields[7], all[6]);
+  EXPECT_EQ(read_safetensors(folder / "maps.safetensors").metadata.at("aus"), "AU12,AU06");
+  EXPECT_EQ(fields_of(lines_of(with({"--aus", "AU12"}).out).at(1)).size(), 10u);
+  EXPECT_THAT(with({"--aus", "AU12,AU99"}).err, OneErrorLineWith("reads AU06, AU12, not AU99; leave it out of --aus"));
+}
+
 TEST_F(ProgramTest, InferNeverWritesOverWhatItReadsNorTwiceIntoAFile) {
   const std::string weights = write_small_weights(), face = write_face("face.jpg");
   const std::string before = content_of(face);
