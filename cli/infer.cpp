@@ -309,6 +309,7 @@ int infer(const InferFlags& flags) {
     first_pass.keep_images = first_pass.keep_heatmaps = false;
     baseline.emplace(*flags.baseline);
     const bool complete = InferencePipeline(weights, first_pass).run(list.inputs, [&](PicturePrediction& prediction) {
+      choice.apply(prediction);
       baseline->learn(prediction);
     });
     check(complete, "interrupted in the first of two passes; nothing is written");
