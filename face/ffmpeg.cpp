@@ -53,6 +53,12 @@ const FFmpeg& ffmpeg() {
   return functions;
 }
 
+std::string ffmpeg_reason(int code) {
+  char text[AV_ERROR_MAX_STRING_SIZE] = {};
+  ffmpeg().av_strerror(code, text, sizeof(text));
+  return text;
+}
+
 void load_ffmpeg_devices(const std::string& format) {
   // libavdevice has the version number of libavformat.
   const std::string name = "libavdevice.so." AV_STRINGIFY(LIBAVFORMAT_VERSION_MAJOR);

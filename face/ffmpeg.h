@@ -9,6 +9,7 @@ extern "C" {
 #include <libswscale/swscale.h>
 }
 
+#include <memory>
 #include <string>
 
 namespace sandglass {
@@ -45,6 +46,26 @@ struct FFmpeg {
 
 /// Loads the libraries at the first call. Throws Error naming one that is not there.
 const FFmpeg& ffmpeg();
+
+/// What FFmpeg says about an error's code.
+std::string ffmpeg_reason(int code);
+
+/// Calls one of FFmpeg's functions that free an object and clear its pointer.
+template <auto FFmpeg::*kFree>
+struct FreeByFFmpeg {
+  template <typename Object>
+  void operator()(Object* object) const {
+    (ffmpeg().*kFree)(&object);
+  }
+};
+struct FreeScaler {
+  void operator()(SwsContext* context) const { ffmpeg().sws_freeContext(context); }
+};
+using InputPointer = std::unique_ptr<AVFormatContext, FreeByFFmpeg<&FFmpeg::avformat_close_input>>;
+using CodecPointer = std::unique_ptr<AVCodecContext, FreeByFFmpeg<&FFmpeg::avcodec_free_context>>;
+using FramePointer = std::unique_ptr<AVFrame, FreeByFFmpeg<&FFmpeg::av_frame_free>>;
+using PacketPointer = std::unique_ptr<AVPacket, FreeByFFmpeg<&FFmpeg::av_packet_free>>;
+using ScalerPointer = std::unique_ptr<SwsContext, FreeScaler>;
 
 /// Adds the formats of libavdevice, cameras among them, to those that av_find_input_format knows. Throws Error naming
 /// the `format` that is looked for if this library is not there.

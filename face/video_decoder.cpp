@@ -83,12 +83,6 @@ class Settings {
 
 }  // namespace
 
-std::string ffmpeg_reason(int code) {
-  char text[AV_ERROR_MAX_STRING_SIZE] = {};
-  ffmpeg().av_strerror(code, text, sizeof(text));
-  return text;
-}
-
 // FFmpeg's own reader of pipes waits without an end where nothing comes.
 struct VideoDecoder::StandardInput {
   explicit StandardInput(const std::atomic<bool>* interrupted) : interrupted(interrupted) {

@@ -12,19 +12,6 @@
 
 namespace sandglass {
 
-/// What FFmpeg says about an error's code.
-std::string ffmpeg_reason(int code);
-
-/// Calls one of FFmpeg's functions that free an object and clear its pointer.
-template <auto FFmpeg::*kFree>
-struct FreeByFFmpeg {
-  template <typename Object>
-  void operator()(Object* object) const {
-    (ffmpeg().*kFree)(&object);
-  }
-};
-using PacketPointer = std::unique_ptr<AVPacket, FreeByFFmpeg<&FFmpeg::av_packet_free>>;
-
 /// What to open, and how.
 struct VideoSource {
   std::string name;    ///< a file; "-": standard input; with a `format`, whatever that format calls its source
@@ -49,9 +36,6 @@ class VideoDecoder {
 
  private:
   struct StandardInput;
-  struct FreeScaler {
-    void operator()(SwsContext* context) const { ffmpeg().sws_freeContext(context); }
-  };
 
   void open(const VideoSource& source);
   void choose_stream();
@@ -61,14 +45,14 @@ class VideoDecoder {
   const AVCodec* kind_ = nullptr;
   int orientation_ = 1;
   std::unique_ptr<StandardInput> input_;  // before `format`, which reads from it
-  std::unique_ptr<SwsContext, FreeScaler> scaler_;
+  ScalerPointer scaler_;
   std::vector<uint8_t> rows_;  // of the frame that is converted
 
  public:
   int stream_index = -1;
-  std::unique_ptr<AVFormatContext, FreeByFFmpeg<&FFmpeg::avformat_close_input>> format;
-  std::unique_ptr<AVCodecContext, FreeByFFmpeg<&FFmpeg::avcodec_free_context>> codec;
-  std::unique_ptr<AVFrame, FreeByFFmpeg<&FFmpeg::av_frame_free>> frame;
+  InputPointer format;
+  CodecPointer codec;
+  FramePointer frame;
 };
 
 }  // namespace sandglass

@@ -18,34 +18,13 @@ namespace {
 constexpr AVRational kTick{1, 60000};
 constexpr int kLargestSide = 16384;
 
-std::string reason(int code) {
-  char text[AV_ERROR_MAX_STRING_SIZE] = {};
-  ffmpeg().av_strerror(code, text, sizeof(text));
-  return text;
-}
-
 double seconds_of(int64_t time, AVRational unit) { return static_cast<double>(time) * av_q2d(unit); }
 
-struct CloseInput {
-  void operator()(AVFormatContext* context) const { ffmpeg().avformat_close_input(&context); }
-};
 struct CloseOutput {
   void operator()(AVFormatContext* context) const {
     ffmpeg().avio_closep(&context->pb);
     ffmpeg().avformat_free_context(context);
   }
-};
-struct FreeCodec {
-  void operator()(AVCodecContext* context) const { ffmpeg().avcodec_free_context(&context); }
-};
-struct FreeFrame {
-  void operator()(AVFrame* frame) const { ffmpeg().av_frame_free(&frame); }
-};
-struct FreePacket {
-  void operator()(AVPacket* packet) const { ffmpeg().av_packet_free(&packet); }
-};
-struct FreeScaler {
-  void operator()(SwsContext* context) const { ffmpeg().sws_freeContext(context); }
 };
 
 // Settings by name, as FFmpeg's functions take them.
@@ -67,10 +46,10 @@ class Sound {
     AVFormatContext* opened = nullptr;
     const std::string address = "file:" + path.string();  // a name may have colons
     int code = ffmpeg().avformat_open_input(&opened, address.c_str(), nullptr, nullptr);
-    check(code >= 0, "{}: is not a video whose sound could be copied ({})", path.string(), reason(code));
+    check(code >= 0, "{}: is not a video whose sound could be copied ({})", path.string(), ffmpeg_reason(code));
     format_.reset(opened);
     code = ffmpeg().avformat_find_stream_info(format_.get(), nullptr);
-    check(code >= 0, "{}: is not a video whose sound could be copied ({})", path.string(), reason(code));
+    check(code >= 0, "{}: is not a video whose sound could be copied ({})", path.string(), ffmpeg_reason(code));
     const int pictures = ffmpeg().av_find_best_stream(format_.get(), AVMEDIA_TYPE_VIDEO, -1, -1, nullptr, 0);
     const int sound = ffmpeg().av_find_best_stream(format_.get(), AVMEDIA_TYPE_AUDIO, -1, pictures, nullptr, 0);
     if (sound < 0) return;
@@ -125,8 +104,8 @@ class Sound {
     return time == AV_NOPTS_VALUE ? 0 : seconds_of(time, pictures.time_base);
   }
 
-  std::unique_ptr<AVFormatContext, CloseInput> format_;
-  std::unique_ptr<AVPacket, FreePacket> packet_{ffmpeg().av_packet_alloc()};
+  InputPointer format_;
+  PacketPointer packet_{ffmpeg().av_packet_alloc()};
   AVStream* stream_ = nullptr;
   double origin_ = 0;  // the time of the first frame, in the file's own clock
   int64_t begin_ = 0, last_ = std::numeric_limits<int64_t>::min();
@@ -146,17 +125,18 @@ struct VideoWriter::State {
   void write_sound(double until);
   void end_sound(const std::string& why);
   void check_written(int code) const {
-    check(code >= 0, "{}: cannot be written ({}); the previous content, if any, is untouched", name, reason(code));
+    check(code >= 0, "{}: cannot be written ({}); the previous content, if any, is untouched", name,
+          ffmpeg_reason(code));
   }
 
   std::string name;
   int height, width;  // of the pictures that are given
   OutputFile file;
   std::unique_ptr<AVFormatContext, CloseOutput> format;
-  std::unique_ptr<AVCodecContext, FreeCodec> codec;
-  std::unique_ptr<AVFrame, FreeFrame> frame{ffmpeg().av_frame_alloc()};
-  std::unique_ptr<AVPacket, FreePacket> packet{ffmpeg().av_packet_alloc()};
-  std::unique_ptr<SwsContext, FreeScaler> scaler;
+  CodecPointer codec;
+  FramePointer frame{ffmpeg().av_frame_alloc()};
+  PacketPointer packet{ffmpeg().av_packet_alloc()};
+  ScalerPointer scaler;
   std::vector<uint8_t> rows;  // the picture as swscale wants it: sides even, rows padded
   std::unique_ptr<Sound> sound;
   std::vector<std::string> remarks;
@@ -177,7 +157,7 @@ VideoWriter::State::State(const std::filesystem::path& path, int height, int wid
   AVFormatContext* made = nullptr;
   const std::string address = "file:" + file.temporary();  // a name may have colons
   const int code = ffmpeg().avformat_alloc_output_context2(&made, nullptr, "mp4", address.c_str());
-  check(code >= 0, "{}: FFmpeg cannot write MP4 ({})", name, reason(code));
+  check(code >= 0, "{}: FFmpeg cannot write MP4 ({})", name, ffmpeg_reason(code));
   format.reset(made);
   open_encoder(options);
   if (!options.sound.empty()) open_sound(options.sound);
@@ -216,7 +196,7 @@ void VideoWriter::State::open_encoder(const VideoWriterOptions& options) {
     codec->global_quality = static_cast<int>(FF_QP2LAMBDA * 0.85 * std::exp2((options.quality - 12) / 6.0));
   }
   int code = ffmpeg().avcodec_open2(codec.get(), encoder, settings.entries());
-  check(code >= 0, "{}: the encoder for {} x {} pixels does not open ({})", name, width, height, reason(code));
+  check(code >= 0, "{}: the encoder for {} x {} pixels does not open ({})", name, width, height, ffmpeg_reason(code));
 
   pictures = ffmpeg().avformat_new_stream(format.get(), nullptr);
   check(pictures && ffmpeg().avcodec_parameters_from_context(pictures->codecpar, codec.get()) >= 0,
@@ -282,7 +262,7 @@ void VideoWriter::State::fill_frame(const ImageView& image) {
 // Hands a picture (null: the end) to the encoder and writes what it has finished.
 void VideoWriter::State::encode(const AVFrame* picture) {
   int code = ffmpeg().avcodec_send_frame(codec.get(), picture);
-  check(code >= 0, "{}: a frame cannot be encoded ({})", name, reason(code));
+  check(code >= 0, "{}: a frame cannot be encoded ({})", name, ffmpeg_reason(code));
   while ((code = ffmpeg().avcodec_receive_packet(codec.get(), packet.get())) >= 0) {
     write_sound(seconds_of(packet->dts, kTick));
     packet->duration = duration;  // only the last one's counts
@@ -290,7 +270,8 @@ void VideoWriter::State::encode(const AVFrame* picture) {
     ffmpeg().av_packet_rescale_ts(packet.get(), kTick, pictures->time_base);
     check_written(ffmpeg().av_interleaved_write_frame(format.get(), packet.get()));
   }
-  check(code == AVERROR(EAGAIN) || code == AVERROR_EOF, "{}: a frame cannot be encoded ({})", name, reason(code));
+  check(code == AVERROR(EAGAIN) || code == AVERROR_EOF, "{}: a frame cannot be encoded ({})", name,
+        ffmpeg_reason(code));
 }
 
 // Copies the sound that begins before `until`, in seconds from the first frame.
@@ -304,7 +285,7 @@ void VideoWriter::State::write_sound(double until) {
     const int code = ffmpeg().av_interleaved_write_frame(format.get(), next);
     sound->take();
     check_written(format->pb->error);
-    if (code < 0) end_sound(fmt::format("it is damaged ({})", reason(code)));
+    if (code < 0) end_sound(fmt::format("it is damaged ({})", ffmpeg_reason(code)));
   }
 }
 

@@ -55,10 +55,12 @@ std::string shortened(const std::string& text, float height, float width) {
 }
 
 void anonymize(Image& image, const FacePrediction& face, float scale) {
-  std::vector<Point> outline =
-      face.landmarks ? head_outline(*face.landmarks) : head_outline(face.left, face.top, face.right, face.bottom);
-  for (Point& point : outline) point = {(point.x + 0.5f) * scale - 0.5f, (point.y + 0.5f) * scale - 0.5f};
-  anonymize(image, outline);
+  const auto hide = [&](std::vector<Point> outline) {
+    for (Point& point : outline) point = {(point.x + 0.5f) * scale - 0.5f, (point.y + 0.5f) * scale - 0.5f};
+    anonymize(image, outline);
+  };
+  hide(head_outline(face.left, face.top, face.right, face.bottom));
+  if (face.landmarks) hide(head_outline(*face.landmarks));  // which may have slipped off the face
 }
 
 }  // namespace sandglass

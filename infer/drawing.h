@@ -18,8 +18,8 @@ std::string_view au_title(const std::string& au);
 /// As much of a text of a `height` as fits into `width` pixels, with dots where its middle is left out.
 std::string shortened(const std::string& text, float height, float width);
 
-/// Makes a face unrecognisable (face/anonymize.h) in `image`, which shows the picture at `scale` of its size: its head,
-/// or its box where it has no landmarks.
+/// Makes a face unrecognisable (face/anonymize.h) in `image`, which shows the picture at `scale` of its size: what its
+/// box and its landmarks say is its head.
 void anonymize(Image& image, const FacePrediction& face, float scale = 1);
 
 }  // namespace sandglass
