@@ -197,7 +197,7 @@ void on_fault(int, siginfo_t* info, void*) {
 }  // namespace
 
 // UndefinedBehaviorSanitizer calls this before each of its reports.
-extern "C" void __ubsan_on_report() {
+extern "C" [[gnu::visibility("default")]] void __ubsan_on_report() {
   if (const std::string thread = describe_running_thread(); !thread.empty())
     std::fprintf(stderr, "sandglass: simt: %s:\n", thread.c_str());
 }

@@ -372,13 +372,13 @@ void Block::report_unfinished_work() const {
 // AddressSanitizer and ThreadSanitizer call these before they report something: whose fault it was. Here, and not in a
 // file of its own, because the linker leaves out a library's file that nothing refers to.
 #if defined(__SANITIZE_ADDRESS__)
-extern "C" void __asan_on_error() {
+extern "C" [[gnu::visibility("default")]] void __asan_on_error() {
   sandglass::simt::Block* const block = sandglass::simt::Block::running();
   if (block) std::fprintf(stderr, "sandglass: simt: %s\n", block->where().c_str());
 }
 #endif
 #ifdef SANDGLASS_THREAD_SANITIZER
-extern "C" void __tsan_on_report(void*) {
+extern "C" [[gnu::visibility("default")]] void __tsan_on_report(void*) {
   sandglass::simt::Block* const block = sandglass::simt::Block::running();
   if (block) std::fprintf(stderr, "sandglass: simt: %s\n", block->where().c_str());
 }
