@@ -3,7 +3,7 @@
 # The format check; the check that tables and plots of docs/performance.md are those of bench/results; the optimised build (for
 # every processor with AVX2) with the devices cpu and simt, all tests on both and the instruction counts of small runs; the
 # simt build (AddressSanitizer and UndefinedBehaviorSanitizer, for this processor) of engine, kernels and emulator with
-# their tests on both devices; the tsan build (ThreadSanitizer) of the kernels with small tests; the cuda build for sm_80
+# their tests on both devices, and of what reads pictures, videos and ONNX files; the tsan build (ThreadSanitizer) of the kernels with small tests; the cuda build for sm_80
 # and sm_90a where nvcc is, with a check that no kernel spills and docs/kernel_resources.md lists them all, and with its
 # tests where a GPU is.
 set -euo pipefail
@@ -35,6 +35,10 @@ cmake --preset simt >/dev/null
 folders=(engine kernels simt)
 for folder in "${folders[@]}"; do cmake --build build/simt --target "tests/$folder/all"; done
 for folder in "${folders[@]}"; do ctest --test-dir "build/simt/tests/$folder" --output-on-failure -j2; done
+# What reads files of others, and the library's promises.
+programs=(face/face_test face/video_test infer/infer_test api/api_test model/onnx_test)
+cmake --build build/simt --target "${programs[@]##*/}"
+for program in "${programs[@]}"; do "build/simt/tests/$program" --gtest_brief=1; done
 
 stage "races between CUDA threads (ThreadSanitizer)"
 cmake --preset tsan >/dev/null
