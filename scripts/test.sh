@@ -3,9 +3,9 @@
 # The format check; the check that tables and plots of docs/performance.md are those of bench/results; the optimised build (for
 # every processor with AVX2) with the devices cpu and simt, all tests on both and the instruction counts of small runs; the
 # simt build (AddressSanitizer and UndefinedBehaviorSanitizer, for this processor) of engine, kernels and emulator with
-# their tests on both devices, and of what reads pictures, videos and ONNX files; the tsan build (ThreadSanitizer) of the kernels with small tests; the cuda build for sm_80
-# and sm_90a where nvcc is, with a check that no kernel spills and docs/kernel_resources.md lists them all, and with its
-# tests where a GPU is.
+# their tests on both devices, and of what reads pictures, videos and ONNX files; the tsan build (ThreadSanitizer) of the
+# kernels with small tests; the cuda build for sm_80 and sm_90a where nvcc is, with a check that no kernel spills and
+# docs/kernel_resources.md lists them all, and with its tests where a GPU is.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 scripts/install.sh tests
