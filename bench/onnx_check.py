@@ -80,7 +80,7 @@ class Check:
     def infer(self, weights, pictures, head, aus=()):
         """The heatmaps, or the intensities that the network states, of registered faces."""
         out = self.folder / "result"
-        self.sandglass("infer", "--quiet", "--registered", "--device", "cpu", "--weights", weights, *pictures,
+        self.sandglass("infer", "--quiet", "--force", "--registered", "--device", "cpu", "--weights", weights, *pictures,
                        "--heatmaps" if head == "heatmap" else "--json", out)
         if head == "heatmap":
             return read_heatmaps(out)
