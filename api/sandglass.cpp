@@ -1,10 +1,10 @@
 #include "api/sandglass.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <limits>
 #include <memory>
-#include <span>
 
 #include "engine/error.h"
 #include "infer/face_reader.h"
@@ -136,7 +136,6 @@ std::shared_ptr<const Model> open_model(const char* path, const sandglass_option
 
 /// Copies the caller's pixels into the context.
 const Image& take_picture(sandglass_context& context, const uint8_t* rgb, int height, int width, size_t row_bytes) {
-  constexpr int64_t kMaximumPixels = 100'000'000;  // as for picture files
   check(rgb, "the picture's pixels are NULL");
   check(height >= 1 && width >= 1 && int64_t{height} * width <= kMaximumPixels,
         "the picture is {} x {} pixels, expected at least 1 x 1 and at most 100 megapixels", width, height);

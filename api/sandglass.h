@@ -14,7 +14,7 @@
 // Threads. A model never changes and may be used by any number of threads at once. A context is for one thread at a
 // time: give each thread its own. The results of a picture are the same bits in every context of a model, whatever runs
 // beside it. Threads that wait for the others of a parallel loop spin for a while, which on shared cores, or at low
-// priority, can make it a hundred times slower: set GOMP_SPINCOUNT=2000 in the environment before the program starts,
+// priority, can make it many times slower: set GOMP_SPINCOUNT=2000 in the environment before the program starts,
 // or options.threads = 1.
 //
 // Ownership. What a function named ..._open returns is the caller's until it is given to the ..._close of the same

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""Time of an epoch, by turns with PyTorch (bench/peers/torch_training.py): the same faces, network, batch and schedule, no
-augmentation, two threads.
+"""Time of an epoch, by turns with PyTorch (bench/peers/torch_training.py): the same faces, network (configs/small.toml) and
+batch, no augmentation, two threads.
 
-usage: bench/epoch_time.py --train MANIFEST.csv --peer PYTHON [--build build/cpu] [--config configs/small.toml] [--rounds 5]
+usage: bench/epoch_time.py --train MANIFEST.csv --peer PYTHON [--build build/cpu] [--rounds 5]
        [--steps 60]
 PyTorch has decoded and registered its faces before the clock starts; Sandglass reads the files within its epoch. Prints
 the images a second of each round, and the median of the ratios of their times.
@@ -15,6 +15,7 @@ import statistics
 import subprocess
 import tempfile
 
+BATCH = 8  # of configs/small.toml and of the peer
 OFF = [f"augment.{name}=0" for name in
        ("rotation", "scale", "shift", "mirror", "brightness", "contrast", "landmark_jitter")]
 
@@ -24,7 +25,6 @@ def main():
     parser.add_argument("--train", required=True)
     parser.add_argument("--peer", required=True, metavar="PYTHON")
     parser.add_argument("--build", default="build/cpu")
-    parser.add_argument("--config", default="configs/small.toml")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--steps", type=int, default=60, help="PyTorch's")
     options = parser.parse_args()
@@ -37,13 +37,13 @@ def main():
         peer = json.loads(out.stdout.splitlines()[-1])
         with tempfile.TemporaryDirectory() as folder:
             command = [os.path.join(options.build, "sandglass"), "train", "--train", options.train, "--out",
-                       os.path.join(folder, "run"), "--config", options.config, "--set", "epochs=1"]
+                       os.path.join(folder, "run"), "--config", os.path.join(here, "..", "configs", "small.toml"), "--set", "epochs=1"]
             for setting in OFF:
                 command += ["--set", setting]
             subprocess.run(command, capture_output=True, check=True, env=environment)
             with open(os.path.join(folder, "run", "metrics.jsonl")) as file:
                 rates = [float(rate) for rate in re.findall(r'"images_per_s":([\d.]+)', file.read())]
-        ours, theirs = statistics.median(rates), 8e3 / peer["ms_per_step"]
+        ours, theirs = statistics.median(rates), 1e3 * BATCH / peer["ms_per_step"]
         ratios.append(theirs / ours)
         print(json.dumps({"sandglass_images_per_s": ours, "peer": peer["peer"], "peer_images_per_s": theirs,
                           "ratio_of_times": ratios[-1]}), flush=True)

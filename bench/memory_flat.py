@@ -32,7 +32,7 @@ def resident_mb(pid):
             for line in status:
                 if line.startswith("VmRSS:"):
                     return int(line.split()[1]) * 1024 / 1e6
-    except FileNotFoundError:
+    except OSError:
         pass
     return None
 

@@ -19,14 +19,7 @@ import sys
 import threading
 import time
 
-
-def resident_mb(pid):
-    try:
-        with open(f"/proc/{pid}/status") as status:
-            fields = dict(line.split(":", 1) for line in status)
-        return int(fields["VmRSS"].split()[0]) * 1024 / 1e6
-    except (OSError, KeyError):
-        return None
+from memory_flat import resident_mb
 
 
 def run(command, header):

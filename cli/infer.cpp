@@ -271,8 +271,7 @@ void check_flags(const InferFlags& flags, std::span<const Input> inputs, const W
   check(!flags.anonymize || (options.max_faces == 0 && flags.landmarks.empty() && options.detector.threshold <= 0 &&
                              options.detector.minimum_face == 0),
         "--anonymize hides the faces that are read; --max-faces, --min-face, --min-confidence and --landmarks would "
-        "leave "
-        "some open: leave them out");
+        "leave some open: leave them out");
   check(options.video.end > options.video.start, "--start {} and --end {}: the end must be after the start",
         options.video.start, options.video.end);
   for (const Input& input : inputs) {
@@ -303,12 +302,11 @@ int infer(const InferFlags& flags) {
   options.interrupted = &interrupted_by_signal();
   Results results(flags, list.inputs, choice.names(), weights.config.map_size());
 
+  InferencePipeline pipeline(weights, options);
   std::optional<NeutralBaseline> baseline;
   if (flags.baseline) {
-    InferenceOptions first_pass = options;
-    first_pass.keep_images = first_pass.keep_heatmaps = false;
     baseline.emplace(*flags.baseline);
-    const bool complete = InferencePipeline(weights, first_pass).run(list.inputs, [&](PicturePrediction& prediction) {
+    const bool complete = pipeline.run(list.inputs, [&](PicturePrediction& prediction) {
       choice.apply(prediction);
       baseline->learn(prediction);
     });
@@ -319,7 +317,6 @@ int infer(const InferFlags& flags) {
 
   Tally tally(list.inputs.size());
   std::ostream& out = results.on_standard_output() ? std::cerr : std::cout;
-  InferencePipeline pipeline(weights, options);
   std::optional<Progress> progress(std::in_place, std::cerr, isatty(STDERR_FILENO) != 0);
   const auto take = [&](PicturePrediction& prediction) {
     choice.apply(prediction);

@@ -152,13 +152,13 @@ std::unique_ptr<Device> open_device(std::string_view name, const DeviceOptions& 
 }
 
 std::unique_ptr<Device> open_device(const DeviceChoice& choice) {
-  const bool on_cuda = parse_device_kind(choice.name) == DeviceKind::cuda;
+  const DeviceKind kind = parse_device_kind(choice.name);
   DeviceOptions options;
   options.precision = choice.precision != "auto" ? parse_precision(choice.precision)
-                      : on_cuda                  ? Precision::bf16
+                      : kind == DeviceKind::cuda ? Precision::bf16
                                                  : Precision::fp32;
   options.conv = parse_conv_library(choice.conv);
-  return open_device(choice.name, options);
+  return open_device(kind, options);
 }
 
 }  // namespace sandglass

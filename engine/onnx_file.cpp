@@ -28,8 +28,6 @@ namespace {
 // What Identity nodes copy of a network is a few batch norms' values; a small file could ask for any amount.
 constexpr size_t kMaxCopiedBytes = size_t{256} << 20;
 
-constexpr float kBatchNormEpsilon = 1e-5f;  // that of all batch norms here, and ONNX's where a file is silent
-
 template <typename T>
 T attribute_or(const OnnxNode& node, const std::string& name, T absent) {
   const auto found = node.attributes.find(name);

@@ -28,10 +28,8 @@ using Rect = dlib::rectangle;  // whole numbers, all four sides inclusive
 
 constexpr long kCell = 8;          // pixels; a window is 10 x 10 cells
 constexpr double kStep = 6.0 / 5;  // from one level of the pyramid to the next
-constexpr double kMostOverlap =
-    0.5;  // boxes of one size whose centres are farther apart, in sides, do not exclude each other
-
-Rect everything(long height, long width) { return Rect(0, 0, width - 1, height - 1); }
+// Boxes of one size whose centres are farther apart, in sides, do not exclude each other.
+constexpr double kMostOverlap = 0.5;
 
 /// One step of dlib's pyramid, for any part of the picture: the pixels equal those that dlib's resize_image gives for
 /// the whole picture, which is why its arithmetic is repeated here as it is.
@@ -197,7 +195,7 @@ struct Part {
 
 long cells(long pixels) { return static_cast<long>(static_cast<float>(pixels) / kCell + 0.5f); }
 
-Rect all_windows(const GreyImage& level) { return everything(cells(level.height) - 2, cells(level.width) - 2); }
+Rect all_windows(const GreyImage& level) { return Rect(0, 0, cells(level.width) - 3, cells(level.height) - 3); }
 
 /// The pixels of a level from which the scores of `windows` come out with the same bits as from the whole level. Along
 /// a side: dlib's features of cell c need the pixels of cells c - 1 to c + 1 and half a cell more, and the window at w

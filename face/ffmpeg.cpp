@@ -59,6 +59,8 @@ std::string ffmpeg_reason(int code) {
   return text;
 }
 
+std::string ffmpeg_file(const std::string& path) { return "file:" + path; }
+
 void load_ffmpeg_devices(const std::string& format) {
   // libavdevice has the version number of libavformat.
   const std::string name = "libavdevice.so." AV_STRINGIFY(LIBAVFORMAT_VERSION_MAJOR);

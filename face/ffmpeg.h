@@ -67,6 +67,25 @@ using FramePointer = std::unique_ptr<AVFrame, FreeByFFmpeg<&FFmpeg::av_frame_fre
 using PacketPointer = std::unique_ptr<AVPacket, FreeByFFmpeg<&FFmpeg::av_packet_free>>;
 using ScalerPointer = std::unique_ptr<SwsContext, FreeScaler>;
 
+/// How FFmpeg takes a file's name, which may have colons.
+std::string ffmpeg_file(const std::string& path);
+
+/// Settings by name, as FFmpeg's functions take them; these remove those that they know.
+class FFmpegSettings {
+ public:
+  FFmpegSettings() = default;
+  ~FFmpegSettings() { ffmpeg().av_dict_free(&entries_); }
+  FFmpegSettings(const FFmpegSettings&) = delete;
+  FFmpegSettings& operator=(const FFmpegSettings&) = delete;
+  void set(const char* name, const std::string& value) { ffmpeg().av_dict_set(&entries_, name, value.c_str(), 0); }
+  AVDictionary** entries() { return &entries_; }
+  /// One that is left, or null.
+  const AVDictionaryEntry* left() const { return ffmpeg().av_dict_get(entries_, "", nullptr, AV_DICT_IGNORE_SUFFIX); }
+
+ private:
+  AVDictionary* entries_ = nullptr;
+};
+
 /// Adds the formats of libavdevice, cameras among them, to those that av_find_input_format knows. Throws Error naming
 /// the `format` that is looked for if this library is not there.
 void load_ffmpeg_devices(const std::string& format);

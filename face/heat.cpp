@@ -145,8 +145,7 @@ void HeatLayer::refine(std::span<const float> map, int side) {
 }
 
 void HeatLayer::draw(Image& image, const Affine& to_map) const {
-  constexpr double kScale = kRefinement, kShift = 0.5 * kRefinement - 0.5;
-  const Affine to_layer = compose({{{{kScale, 0, kShift}, {0, kScale, kShift}}}}, to_map);
+  const Affine to_layer = compose(scaling(kRefinement), to_map);
   const auto& m = to_layer.m;
   const double last = side_ - 1;
   for (int y = 0; y < image.height; ++y) {

@@ -49,7 +49,6 @@ void* decoder_reallocate(void* block, size_t bytes) {
 namespace sandglass {
 namespace {
 
-constexpr int64_t kMaximumPixels = 100'000'000;
 constexpr std::string_view kDamaged = "the file is truncated or damaged";
 
 /// A file in memory as stb's stream. stb answers reads past the end with zeros, so that a truncated file can come out
@@ -127,6 +126,14 @@ std::string read_picture_file(const std::filesystem::path& path) {
 }
 
 }  // namespace
+
+Bounds bounds_of(const Landmarks& landmarks) {
+  const auto [left, right] =
+      std::minmax_element(landmarks.begin(), landmarks.end(), [](Point a, Point b) { return a.x < b.x; });
+  const auto [top, bottom] =
+      std::minmax_element(landmarks.begin(), landmarks.end(), [](Point a, Point b) { return a.y < b.y; });
+  return {left->x, top->y, right->x, bottom->y};
+}
 
 Image read_image(const std::filesystem::path& path) { return decode_image(read_picture_file(path), path.string()); }
 

@@ -41,6 +41,15 @@ struct Point {
 /// The 68 points of the 300-W (Multi-PIE) markup, numbered from 0, in pixels.
 using Landmarks = std::array<Point, 68>;
 
+/// Of a picture or a frame: what is larger is refused.
+inline constexpr int64_t kMaximumPixels = 100'000'000;
+
+/// The smallest upright rectangle around landmarks.
+struct Bounds {
+  float left = 0, top = 0, right = 0, bottom = 0;
+};
+Bounds bounds_of(const Landmarks& landmarks);
+
 /// Reads a JPEG, PNG or BMP file (by content, not by name). Grey pictures are widened to RGB, alpha is dropped.
 /// Throws Error naming the file if it is missing, empty, truncated, not a picture, or larger than 100 megapixels.
 Image read_image(const std::filesystem::path& path);

@@ -27,6 +27,8 @@ Affine Affine::inverse() const {
   return {{{{a, b, -(a * m[0][2] + b * m[1][2])}, {c, d, -(c * m[0][2] + d * m[1][2])}}}};
 }
 
+Affine scaling(double scale) { return {{{{scale, 0, 0.5 * scale - 0.5}, {0, scale, 0.5 * scale - 0.5}}}}; }
+
 Affine compose(const Affine& second, const Affine& first) {
   Affine both;
   for (int row = 0; row < 2; ++row) {
@@ -65,9 +67,7 @@ Affine registration(const Landmarks& landmarks, int size) {
         "check the landmarks",
         from[0].x, from[0].y, from[1].x, from[1].y, from[2].x, from[2].y);
 
-  const double scale = size / 256.0;
-  const Affine to_size{{{{scale, 0, 0.5 * scale - 0.5}, {0, scale, 0.5 * scale - 0.5}}}};
-  return compose(to_size, compose(places, face.inverse()));
+  return compose(scaling(size / 256.0), compose(places, face.inverse()));
 }
 
 Image warp_image(const ImageView& image, const Affine& to_output, int height, int width) {

@@ -22,6 +22,9 @@ struct Affine {
   Affine inverse() const;
 };
 
+/// Pixels of a picture to those of the same picture `scale` times as large.
+Affine scaling(double scale);
+
 /// The map that first applies `first`, then `second`.
 Affine compose(const Affine& second, const Affine& first);
 

@@ -16,8 +16,6 @@
 namespace sandglass {
 namespace {
 
-constexpr int64_t kMaximumPixels = 100'000'000;
-
 // Exif's number for a picture that is to be turned clockwise by so many degrees.
 int orientation_of(const AVStream& stream) {
   const auto* matrix =
@@ -66,20 +64,6 @@ const AVInputFormat* find_format(const std::string& name) {
         name);
   return found;
 }
-
-class Settings {
- public:
-  explicit Settings(const std::vector<std::pair<const char*, std::string>>& settings) {
-    for (const auto& [name, value] : settings) ffmpeg().av_dict_set(&dictionary, name, value.c_str(), 0);
-  }
-  ~Settings() { ffmpeg().av_dict_free(&dictionary); }
-  Settings(const Settings&) = delete;
-  Settings& operator=(const Settings&) = delete;
-  // One that the format did not take, or null.
-  const AVDictionaryEntry* left() const { return ffmpeg().av_dict_get(dictionary, "", nullptr, AV_DICT_IGNORE_SUFFIX); }
-
-  AVDictionary* dictionary = nullptr;
-};
 
 }  // namespace
 
@@ -140,9 +124,10 @@ void VideoDecoder::open(const VideoSource& source) {
     opened->pb = input_->context;
   }
   if (wanted && wanted->flags & AVFMT_NOFILE) opened->flags |= AVFMT_FLAG_NONBLOCK;  // a camera must not make it wait
-  const std::string address = is_file ? "file:" + source.name : is_pipe ? "" : source.name;  // a name may have colons
-  Settings settings(source.settings);
-  int code = ffmpeg().avformat_open_input(&opened, address.c_str(), wanted, &settings.dictionary);
+  const std::string address = is_file ? ffmpeg_file(source.name) : is_pipe ? "" : source.name;
+  FFmpegSettings settings;
+  for (const auto& [name, value] : source.settings) settings.set(name, value);
+  int code = ffmpeg().avformat_open_input(&opened, address.c_str(), wanted, settings.entries());
   format.reset(opened);  // null where it failed
   const auto check_code = [&] {
     check(code != AVERROR_EXIT, "interrupted");

@@ -28,6 +28,7 @@ class VideoDecoder {
   explicit VideoDecoder(const VideoSource& source);
   ~VideoDecoder();
 
+  const std::string& name() const { return name_; }  ///< for errors
   const AVStream& stream() const { return *format->streams[stream_index]; }
   /// Whether height and width are exchanged when the frames are shown.
   bool is_turned() const { return orientation_ >= 5; }

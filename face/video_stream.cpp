@@ -132,7 +132,6 @@ class FileReader final : public VideoStream::Reader {
     return packet.pts != AV_NOPTS_VALUE && zero_ && packet.pts >= *zero_ && !(packet.flags & AV_PKT_FLAG_DISCARD);
   }
 
-  const std::string name_;
   VideoDecoder decoder_;
   const double unit_;               // of the stream's times, in seconds
   std::optional<int64_t> zero_;     // time of the first frame that can be decoded
@@ -154,10 +153,7 @@ class FileReader final : public VideoStream::Reader {
 };
 
 FileReader::FileReader(const std::string& name, const VideoStreamOptions& options)
-    : Reader(options),
-      name_(name == "-" ? "standard input" : name),
-      decoder_(source_of(name, options)),
-      unit_(av_q2d(decoder_.stream().time_base)) {
+    : Reader(options), decoder_(source_of(name, options)), unit_(av_q2d(decoder_.stream().time_base)) {
   const AVStream& stream = decoder_.stream();
   const AVCodecParameters& parameters = *stream.codecpar;
   // VP8 has packets that are never shown; those of interlaced video may hold half a frame.
@@ -225,7 +221,7 @@ void FileReader::hold_until_start() {
 // The next packet of the video; null at its end, which has its reason in fault_ if it is none of the file's.
 PacketPointer FileReader::read_packet() {
   PacketPointer packet(ffmpeg().av_packet_alloc());
-  check(packet != nullptr, "{}: not enough memory", name_);
+  check(packet != nullptr, "{}: not enough memory", decoder_.name());
   constexpr int kMostTries = 16;  // at a damaged place, behind which there may be more
   for (int tries = 1;;) {
     check_interrupted();
@@ -338,9 +334,9 @@ void FileReader::finish() {
     constexpr double kSeconds = 0.5, kGaps = 3;
     if (missing > std::max(kSeconds, kGaps * longest_gap_)) fault = fmt::format("its header says {:.2f} s", duration);
   }
-  check(fault.empty(), "{}: breaks off after {} frames, at {:.2f} s ({}); the file is truncated or damaged", name_,
-        number_ + 1, seconds_, fault);
-  check(number_ >= 0, "{}: has no frame that can be decoded", name_);
+  check(fault.empty(), "{}: breaks off after {} frames, at {:.2f} s ({}); the file is truncated or damaged",
+        decoder_.name(), number_ + 1, seconds_, fault);
+  check(number_ >= 0, "{}: has no frame that can be decoded", decoder_.name());
 }
 
 std::unique_ptr<VideoStream::Reader> make_reader(const std::string& source, const VideoStreamOptions& options) {

@@ -27,25 +27,13 @@ struct CloseOutput {
   }
 };
 
-// Settings by name, as FFmpeg's functions take them.
-class Settings {
- public:
-  ~Settings() { ffmpeg().av_dict_free(&entries_); }
-  void set(const char* name, const std::string& value) { ffmpeg().av_dict_set(&entries_, name, value.c_str(), 0); }
-  AVDictionary** entries() { return &entries_; }
-
- private:
-  AVDictionary* entries_ = nullptr;
-};
-
 // The packets of a video's sound, in order.
 class Sound {
  public:
   // Throws Error if there is no such video; one without sound has no stream().
   explicit Sound(const std::filesystem::path& path) {
     AVFormatContext* opened = nullptr;
-    const std::string address = "file:" + path.string();  // a name may have colons
-    int code = ffmpeg().avformat_open_input(&opened, address.c_str(), nullptr, nullptr);
+    int code = ffmpeg().avformat_open_input(&opened, ffmpeg_file(path.string()).c_str(), nullptr, nullptr);
     check(code >= 0, "{}: is not a video whose sound could be copied ({})", path.string(), ffmpeg_reason(code));
     format_.reset(opened);
     code = ffmpeg().avformat_find_stream_info(format_.get(), nullptr);
@@ -155,8 +143,8 @@ VideoWriter::State::State(const std::filesystem::path& path, int height, int wid
   check(options.quality >= 0 && options.quality <= 51, "{}: quality {}, expected 0 (best) to 51", name,
         options.quality);
   AVFormatContext* made = nullptr;
-  const std::string address = "file:" + file.temporary();  // a name may have colons
-  const int code = ffmpeg().avformat_alloc_output_context2(&made, nullptr, "mp4", address.c_str());
+  const int code =
+      ffmpeg().avformat_alloc_output_context2(&made, nullptr, "mp4", ffmpeg_file(file.temporary()).c_str());
   check(code >= 0, "{}: FFmpeg cannot write MP4 ({})", name, ffmpeg_reason(code));
   format.reset(made);
   open_encoder(options);
@@ -186,7 +174,7 @@ void VideoWriter::State::open_encoder(const VideoWriterOptions& options) {
   codec->colorspace = large ? AVCOL_SPC_BT709 : AVCOL_SPC_SMPTE170M;
   codec->color_primaries = AVCOL_PRI_BT709;  // sRGB's, too
   codec->color_trc = AVCOL_TRC_BT709;
-  Settings settings;
+  FFmpegSettings settings;
   if (h264) {
     settings.set("preset", "veryfast");
     settings.set("crf", std::to_string(options.quality));
@@ -238,7 +226,7 @@ void VideoWriter::State::open_sound(const std::filesystem::path& source) {
 
 void VideoWriter::State::open_file() {
   check_written(ffmpeg().avio_open(&format->pb, format->url, AVIO_FLAG_WRITE));
-  Settings settings;
+  FFmpegSettings settings;
   settings.set("movflags", "+faststart");  // the table of frames first: browsers begin before they have the whole file
   check_written(ffmpeg().avformat_write_header(format.get(), settings.entries()));
 }

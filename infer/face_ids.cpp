@@ -47,21 +47,15 @@ void FaceIds::number(std::vector<FacePrediction>& faces, double seconds) {
   }
 }
 
-FaceIds::Place FaceIds::place_of(const FacePrediction& face) {
-  if (!face.landmarks) return {face.left, face.top, face.right, face.bottom};
-  const auto& points = *face.landmarks;
-  const auto [left, right] =
-      std::minmax_element(points.begin(), points.end(), [](Point a, Point b) { return a.x < b.x; });
-  const auto [top, bottom] =
-      std::minmax_element(points.begin(), points.end(), [](Point a, Point b) { return a.y < b.y; });
-  return {left->x, top->y, right->x, bottom->y};
+Bounds FaceIds::place_of(const FacePrediction& face) {
+  return face.landmarks ? bounds_of(*face.landmarks) : Bounds{face.left, face.top, face.right, face.bottom};
 }
 
-float FaceIds::overlap(const Place& a, const Place& b) {
+float FaceIds::overlap(const Bounds& a, const Bounds& b) {
   const float width = std::min(a.right, b.right) - std::max(a.left, b.left);
   const float height = std::min(a.bottom, b.bottom) - std::max(a.top, b.top);
   if (!(width > 0 && height > 0)) return 0;
-  const auto area = [](const Place& place) { return (place.right - place.left) * (place.bottom - place.top); };
+  const auto area = [](const Bounds& place) { return (place.right - place.left) * (place.bottom - place.top); };
   return width * height / (area(a) + area(b) - width * height);
 }
 

@@ -26,17 +26,14 @@ class FaceIds {
   void number(std::vector<FacePrediction>& faces, double seconds);
 
  private:
-  struct Place {
-    float left, top, right, bottom;
-  };
   struct Known {
     int id;
-    Place place;
+    Bounds place;
     double seconds;
     bool in_last_frame;
   };
-  static Place place_of(const FacePrediction& face);
-  static float overlap(const Place& a, const Place& b);
+  static Bounds place_of(const FacePrediction& face);
+  static float overlap(const Bounds& a, const Bounds& b);
 
   double keep_seconds_;
   int next_id_ = 0;

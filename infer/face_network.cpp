@@ -13,8 +13,7 @@ constexpr int kMaxBatch = 1024;
 void check_finite(const Weights& weights) {
   const ParameterTable table(weights.config);
   for (const ParameterInfo& parameter : table.all()) {
-    const float* values =
-        (parameter.is_statistic() ? weights.statistics : weights.parameters).data() + parameter.offset;
+    const float* values = weights.values(parameter);
     for (size_t i = 0; i < parameter.elements; ++i) {
       check(std::isfinite(values[i]), "the weights' tensor '{}' has values that are not finite numbers",
             parameter.name);

@@ -61,6 +61,8 @@ FrameOverlay::FrameOverlay(int height, int width, std::vector<std::string> aus, 
     : aus_(std::move(aus)), options_(options) {
   check(height >= 1 && width >= 1, "a video of {} x {} pixels, expected at least 1 x 1", width, height);
   check(!aus_.empty(), "an overlay without Action Units");
+  constexpr size_t kMostAus = 100;  // beyond that the strip alone would be too high
+  check(aus_.size() <= kMostAus, "overlays of videos show at most {} AUs, not {}", kMostAus, aus_.size());
   for (size_t k = 0; k < aus_.size(); ++k) colours_.push_back(kAuColours[k % std::size(kAuColours)]);
   lay_out(height, width);
 }
@@ -84,8 +86,6 @@ void FrameOverlay::lay_out(int height, int width) {
                 std::max(high, (least_panel + kFooter) * unit_) - 0.5f};
     }
   };
-  constexpr size_t kMostAus = 100;  // beyond that the strip alone would be too high
-  check(aus_.size() <= kMostAus, "overlays of videos show at most {} AUs, not {}", kMostAus, aus_.size());
   float scale = 1;
   place_all(scale);
   const auto largest = [&] { return std::max(strip_.right, strip_.bottom) + 0.5f; };
@@ -181,10 +181,7 @@ void FrameOverlay::give_slots(double seconds) {
 void FrameOverlay::draw_heat(const FacePrediction& face) {
   if (face.heatmaps.empty()) return;
   heat_.set(face.heatmaps, colours_);
-  constexpr double kToMap = 1.0 / kHeatmapStride, kShift = 0.5 / kHeatmapStride - 0.5;
-  const Affine to_map{{{{kToMap, 0, kShift}, {0, kToMap, kShift}}}};
-  const double back = 1 / static_cast<double>(scale_);
-  const Affine to_frame{{{{back, 0, 0.5 * back - 0.5}, {0, back, 0.5 * back - 0.5}}}};
+  const Affine to_map = scaling(1.0 / kHeatmapStride), to_frame = scaling(1 / static_cast<double>(scale_));
   heat_.draw(canvas_.image(), compose(to_map, compose(face.to_registered, to_frame)));
 }
 

@@ -2,6 +2,7 @@
 
 #include <array>
 #include <cmath>
+#include <utility>
 
 #include "engine/error.h"
 #include "face/canvas.h"
@@ -54,7 +55,7 @@ Image draw_photo(const Image& image, const PicturePrediction& prediction, size_t
       canvas.text({corner.x + 4, corner.y - 4}, 11, number, kBackground);
     }
   }
-  return canvas.image();
+  return std::move(canvas.image());
 }
 
 void draw_intensity(Canvas& canvas, float left, float top, float intensity) {
@@ -136,8 +137,7 @@ Image draw_overlay(const PicturePrediction& prediction, const std::vector<std::s
     // The registered face at the panel's size, whatever the network's.
     const double side = kHeatmapStride * std::sqrt(static_cast<double>(face.heatmaps.size()) / panels);
     const double zoom = kPanel / side;
-    const Affine to_panel{{{{zoom, 0, 0.5 * zoom - 0.5}, {0, zoom, 0.5 * zoom - 0.5}}}};
-    const Image registered = warp_image(image, compose(to_panel, face.to_registered), kPanel, kPanel);
+    const Image registered = warp_image(image, compose(scaling(zoom), face.to_registered), kPanel, kPanel);
     for (int k = 0; k < panels; ++k) {
       const int left = kMargin + photo_width + kGap + (k % columns) * (kPanel + kGap);
       const int top = kHeader + (i * lines + k / columns) * kLine;
@@ -150,7 +150,7 @@ Image draw_overlay(const PicturePrediction& prediction, const std::vector<std::s
       }
     }
   }
-  return canvas.image();
+  return std::move(canvas.image());
 }
 
 }  // namespace sandglass

@@ -39,7 +39,7 @@ size_t bytes_of(const std::vector<Prepared>& pictures) {
 
 // Workers that turn inputs into Prepared pictures ahead of the thread that takes them, in order. One worker at a time
 // reads a piece of work, then prepares it beside the others. At most `ahead` pieces exist at a time, and no video is
-// read further while more than kMostBytes of its frames are in memory.
+// read further while more than InputReader::kMostBytes of its frames are in memory.
 class Preparation {
  public:
   using Prepare = std::function<std::vector<Prepared>(Work&&)>;
@@ -75,8 +75,6 @@ class Preparation {
   }
 
  private:
-  static constexpr size_t kMostBytes = size_t{256} << 20;
-
   std::optional<std::vector<Prepared>>& slot(size_t number) { return slots_[number % slots_.size()]; }
 
   // The next piece of work and its number; nothing if there is none left or all is to end.
@@ -85,7 +83,7 @@ class Preparation {
     {
       std::unique_lock lock(mutex_);
       changed_.wait(lock, [&] {
-        return stopping_ || end_ != kUnknown || (begun_ < taken_ + slots_.size() && bytes_ <= kMostBytes);
+        return stopping_ || end_ != kUnknown || (begun_ < taken_ + slots_.size() && bytes_ <= InputReader::kMostBytes);
       });
       if (stopping_ || end_ != kUnknown) return {};
     }

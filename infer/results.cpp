@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 #include <set>
 
+#include "engine/csv_field.h"
 #include "engine/error.h"
 #include "engine/tensor_file.h"
 
@@ -12,33 +13,16 @@ namespace {
 
 using nlohmann::ordered_json;
 
-// A field of a CSV file as RFC 4180 has it.
-std::string csv_field(const std::string& text) {
-  if (text.find_first_of(",\"\r\n") == text.npos && !text.starts_with(' ') && !text.ends_with(' ')) return text;
-  std::string quoted = "\"";
-  for (const char letter : text) quoted.append(letter == '"' ? 2 : 1, letter);
-  return quoted + '"';
-}
-
 std::string dump(const ordered_json& json) { return json.dump(-1, ' ', false, ordered_json::error_handler_t::replace); }
 
-// An intensity as a CSV has it, and whether the AU counts as present: what is written decides, so that a reader of both
-// finds no contradiction.
-struct Reading {
-  std::string intensity;
-  bool present;
-};
-Reading reading_of(const AuPrediction& au, int decimals, double threshold) {
-  const std::string text = fmt::format("{:.{}f}", au.intensity(), decimals);
-  return {text, std::stod(text) >= threshold};
-}
-// The fields of all intensities, then those of all presences, a comma in front of each.
+// The fields of all intensities, then those of all presences, a comma in front of each. An AU is present by the
+// intensity as it is written, so that a reader of both finds no contradiction.
 std::string reading_fields(const FacePrediction& face, int decimals, double threshold) {
   std::string intensities, presences;
   for (const AuPrediction& au : face.aus) {
-    const Reading reading = reading_of(au, decimals, threshold);
-    intensities += ',' + reading.intensity;
-    presences += reading.present ? ",1" : ",0";
+    const std::string intensity = fmt::format("{:.{}f}", au.intensity(), decimals);
+    intensities += ',' + intensity;
+    presences += std::stod(intensity) >= threshold ? ",1" : ",0";
   }
   return intensities + presences;
 }

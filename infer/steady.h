@@ -1,6 +1,6 @@
 // Steadier numbers for faces that are followed through a video: smoothing over time, and the person's neutral face as
 // zero. Both change the heights, and with them the intensities, and nothing else; photographs stay as they are. What
-// they do to the scores is in docs/faces.md.
+// they do to the scores is in docs/command_line.md.
 #pragma once
 
 #include <cstdint>

@@ -38,14 +38,7 @@ void append_upsample_add(Plan& plan, const std::string& name, const PlanTensor& 
 
 PlanTensor append_average_pool(Plan& plan, const PlanTensor& x) {
   const PlanTensor y = plan.tensor("average", plan.device().activation(globally_pooled(x.desc.shape)));
-  std::shared_ptr<AveragePoolForward::Operation> operation =
-      make_operation(plan.device(), AveragePoolForward{x.desc, y.desc});
-  plan.step(
-      "average pool", {x.buffer, y.buffer},
-      [=](const Plan::Memory& m) {
-        operation->run({m[x.buffer], m[y.buffer]}, m.stream);
-      },
-      operation->cost);
+  append_map_step(plan, "average pool", AveragePoolForward{x.desc, y.desc}, x.buffer, y.buffer);
   return y;
 }
 
@@ -77,7 +70,7 @@ void InferenceGraph::append(const std::string& conv_name, const std::string& bat
       conv_name + ".weight", packed ? packed : shape.weight_elements() * bytes_per_element(spec.weights));
   const Buffer bias = plan.lasting_buffer(conv_name + ".bias", shape.k * sizeof(float));
   const Buffer workspace = plan.buffer(conv_name + ".workspace", operation->workspace_bytes());
-  convs_.push_back({conv_name, batch_norm_name, shape, operation, weights, bias});
+  convs_.push_back({conv_name, batch_norm_name, operation, weights, bias});
   plan.step(
       conv_name, {x.buffer, y.buffer, weights, bias, workspace},
       [=](const Plan::Memory& memory) {
@@ -107,9 +100,10 @@ void finish_plan(Plan& plan, int batch) {
 }
 
 void InferenceGraph::load(const Weights& weights) {
+  const ParameterTable table(weights.config);
   std::vector<bfloat16> rounded;
   for (const FoldedConv& conv : convs_) {
-    const ConvWeights folded = fold_batch_norm(weights, conv.conv, conv.batch_norm);
+    const ConvWeights folded = fold_batch_norm(weights, table, conv.conv, conv.batch_norm);
     const void* elements = folded.weights.data();
     size_t bytes = folded.weights.size() * sizeof(float);
     if (device().precision() == Precision::bf16) {

@@ -72,6 +72,18 @@ class TrainingGraph {
   float *gradients_, *statistics_;
 };
 
+/// Appends an operation that makes one map of another.
+template <typename Spec>
+void append_map_step(Plan& plan, const std::string& name, const Spec& spec, Buffer from, Buffer to) {
+  std::shared_ptr<typename Spec::Operation> operation = make_operation(plan.device(), spec);
+  plan.step(
+      name, {from, to},
+      [=](const Plan::Memory& m) {
+        operation->run({m[from], m[to]}, m.stream);
+      },
+      operation->cost);
+}
+
 /// Appends max pooling; `argmax` is null for inference.
 PlanTensor append_max_pool(Plan& plan, const std::string& name, const PlanTensor& x, Buffer* argmax);
 /// Appends y = skip + upsampled low; y may be skip.
@@ -112,7 +124,6 @@ class InferenceGraph {
  private:
   struct FoldedConv {
     std::string conv, batch_norm;
-    ConvShape shape;
     std::shared_ptr<ConvForward::Operation> operation;
     Buffer weights, bias;
   };

@@ -22,17 +22,6 @@ void append_max_pool_backward(Plan& plan, const std::string& name, const PlanTen
       operation->cost);
 }
 
-void append_average_pool_backward(Plan& plan, const PlanTensor& dy, const PlanTensor& dx) {
-  std::shared_ptr<AveragePoolBackward::Operation> operation =
-      make_operation(plan.device(), AveragePoolBackward{dx.desc, dy.desc});
-  plan.step(
-      "average pool backward", {dy.buffer, dx.buffer},
-      [=](const Plan::Memory& m) {
-        operation->run({m[dy.buffer], m[dx.buffer]}, m.stream);
-      },
-      operation->cost);
-}
-
 // From the raw map z of `norm` (called `norm_name`) to a finished map called `name`.
 PlanTensor append_finish(TrainingGraph& graph, const std::string& norm_name, const std::string& name,
                          const PlanTensor& z, const BatchNormLayer& norm) {
@@ -192,14 +181,7 @@ PlanTensor HourglassLevel::forward(TrainingGraph& graph, const PlanTensor& x) {
 
 PlanTensor HourglassLevel::backward(TrainingGraph& graph, const PlanTensor& dy) {
   PlanTensor low = graph.map(name_ + ".dlow", pooled_.desc.shape);
-  std::shared_ptr<UpsampleBackward::Operation> upsample =
-      make_operation(graph.device(), UpsampleBackward{low.desc, dy.desc});
-  graph.plan.step(
-      name_ + " upsample backward", {dy.buffer, low.buffer},
-      [=](const Plan::Memory& m) {
-        upsample->run({m[dy.buffer], m[low.buffer]}, m.stream);
-      },
-      upsample->cost);
+  append_map_step(graph.plan, name_ + " upsample backward", UpsampleBackward{low.desc, dy.desc}, dy.buffer, low.buffer);
   low = after_.backward(graph, low);
   low = inner_ ? inner_->backward(graph, low) : innermost_->backward(graph, low);
   low = before_.backward(graph, low);
@@ -260,7 +242,8 @@ void HeatmapNet::backward(TrainingGraph& graph, const PlanTensor& dy) {
   if (regression_) {
     const PlanTensor daverages = graph.map("average.dy", averages_.desc.shape);
     head_.backward_data(graph, dy, daverages, false, nullptr);
-    append_average_pool_backward(graph.plan, daverages, dlast);
+    append_map_step(graph.plan, "average pool backward", AveragePoolBackward{dlast.desc, daverages.desc},
+                    daverages.buffer, dlast.buffer);
     append_finish_backward(graph, "bn_end0", dlast, last_z_, last_norm_);
   } else {
     head_.backward_data(graph, dy, dlast, false, &last_norm_);

@@ -24,7 +24,7 @@ OnnxGraph::Map OnnxGraph::conv_node(const std::string& conv_name, const std::str
     inputs.push_back(parameter(conv_name + ".weight"));
     if (table_.contains(conv_name + ".bias")) inputs.push_back(parameter(conv_name + ".bias"));
   } else {
-    const ConvWeights folded = fold_batch_norm(weights_, conv_name, batch_norm_name);
+    const ConvWeights folded = fold_batch_norm(weights_, table_, conv_name, batch_norm_name);
     const ParameterInfo& p = table_.find(conv_name + ".weight");
     model.weights.tensors.push_back(to_tensor(p, folded.weights.data()));
     model.weights.tensors.push_back(HostTensor::from_floats(conv_name + ".bias", {p.shape[0]}, folded.bias));
@@ -38,7 +38,7 @@ OnnxGraph::Map OnnxGraph::conv_node(const std::string& conv_name, const std::str
   return node("BatchNormalization", batch_norm_name,
               {z, parameter(batch_norm_name + ".weight"), parameter(batch_norm_name + ".bias"),
                parameter(batch_norm_name + ".running_mean"), parameter(batch_norm_name + ".running_var")},
-              {{"epsilon", 1e-5f}});
+              {{"epsilon", kBatchNormEpsilon}});
 }
 
 OnnxGraph::Map OnnxGraph::picture() {
@@ -89,7 +89,7 @@ OnnxModel to_onnx(const Weights& weights, bool keep_batch_norm) {
   OnnxGraph graph(weights, keep_batch_norm);
   graph.model.producer = "sandglass";
   HeatmapNet(weights.config).infer(graph, graph.picture());
-  graph.model.weights.metadata = to_tensors(weights).metadata;
+  graph.model.weights.metadata = metadata_of(weights);
   graph.model.weights.metadata.erase("format");  // says that a safetensors file is PyTorch's
   return std::move(graph.model);
 }

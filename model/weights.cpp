@@ -98,7 +98,7 @@ void set_tensor(Weights& weights, const ParameterInfo& p, const HostTensor& tens
   check(tensor.shape == p.shape, "{}: tensor '{}' has shape {}, expected {} for width {}, depth {} and {} heatmaps",
         source, p.name, to_text(tensor.shape), to_text(p.shape), config.width, config.depth, config.heatmaps);
   const std::vector<float> values = tensor.to_float();
-  float* to = (p.is_statistic() ? weights.statistics : weights.parameters).data() + p.offset;
+  float* to = weights.values(p);
   if (p.kind == Kind::conv_weight) {
     kcrs_to_krsc(p.shape, values.data(), to);
   } else {
@@ -116,7 +116,7 @@ Weights initial_weights(const NetworkConfig& config, std::vector<std::string> au
   double fan_in = 1;
   uint64_t stream = 0;
   for (const ParameterInfo& p : table.all()) {
-    float* values = (p.is_statistic() ? weights.statistics : weights.parameters).data() + p.offset;
+    float* values = weights.values(p);
     Random random(seed, 0x77656967687473 + stream++);  // "weights"
     if (p.kind == Kind::conv_weight) fan_in = double(p.shape[1] * p.shape[2] * p.shape[3]);
     const float bound = static_cast<float>(1 / std::sqrt(fan_in));
@@ -130,8 +130,8 @@ Weights initial_weights(const NetworkConfig& config, std::vector<std::string> au
   return weights;
 }
 
-ConvWeights fold_batch_norm(const Weights& weights, const std::string& conv, const std::string& batch_norm) {
-  const ParameterTable table(weights.config);
+ConvWeights fold_batch_norm(const Weights& weights, const ParameterTable& table, const std::string& conv,
+                            const std::string& batch_norm) {
   const auto values = [&](const std::string& name) { return weights.values(table.find(name)); };
   const ParameterInfo& p = table.find(conv + ".weight");
   const auto channels = static_cast<size_t>(p.shape[0]);
@@ -158,16 +158,21 @@ HostTensor to_tensor(const ParameterInfo& p, const float* values) {
   return HostTensor::from_floats(p.name, p.shape, ordered);
 }
 
+std::map<std::string, std::string> metadata_of(const Weights& weights) {
+  std::map<std::string, std::string> metadata = weights.metadata;
+  metadata["format"] = "pt";
+  metadata["width"] = std::to_string(weights.config.width);
+  metadata["depth"] = std::to_string(weights.config.depth);
+  metadata["input_size"] = std::to_string(weights.config.input_size);
+  metadata["head"] = name_of(weights.config.head);
+  metadata["aus"] = fmt::format("{}", fmt::join(weights.aus, ","));
+  return metadata;
+}
+
 TensorFile to_tensors(const Weights& weights) {
   const ParameterTable table(weights.config);
   TensorFile file;
-  file.metadata = weights.metadata;
-  file.metadata["format"] = "pt";
-  file.metadata["width"] = std::to_string(weights.config.width);
-  file.metadata["depth"] = std::to_string(weights.config.depth);
-  file.metadata["input_size"] = std::to_string(weights.config.input_size);
-  file.metadata["head"] = name_of(weights.config.head);
-  file.metadata["aus"] = fmt::format("{}", fmt::join(weights.aus, ","));
+  file.metadata = metadata_of(weights);
   for (const ParameterInfo& p : table.all()) file.tensors.push_back(to_tensor(p, weights.values(p)));
   return file;
 }

@@ -23,6 +23,7 @@ struct Weights {
   const float* values(const ParameterInfo& p) const {
     return (p.is_statistic() ? statistics : parameters).data() + p.offset;
   }
+  float* values(const ParameterInfo& p) { return (p.is_statistic() ? statistics : parameters).data() + p.offset; }
 };
 
 /// A convolution as inference computes it: weights in KRSC order, and a bias for each of the K.
@@ -31,8 +32,9 @@ struct ConvWeights {
 };
 
 /// The convolution called `conv` with the batch norm after it ("": none) folded in: weights w * scale and bias
-/// (b - mean) * scale + beta with scale = gamma / sqrt(var + 1e-5), computed in double.
-ConvWeights fold_batch_norm(const Weights& weights, const std::string& conv, const std::string& batch_norm);
+/// (b - mean) * scale + beta with scale = gamma / sqrt(var + 1e-5), computed in double. `table`: that of the weights.
+ConvWeights fold_batch_norm(const Weights& weights, const ParameterTable& table, const std::string& conv,
+                            const std::string& batch_norm);
 
 /// Fresh weights: convolutions uniform within +-1/sqrt(fan in) as PyTorch's default, gamma 1, beta 0, mean 0, variance
 /// 1; l0's bias 0. A function of (config, seed) alone.
@@ -47,6 +49,9 @@ Weights read_weights(const std::filesystem::path& path);
 /// Writes float32 .safetensors in PyTorch's names and KCRS order, with width, depth, input size, head and AU names
 /// as metadata.
 void write_weights(const std::filesystem::path& path, const Weights& weights);
+
+/// What the metadata of such a file say, without the tensors.
+std::map<std::string, std::string> metadata_of(const Weights& weights);
 
 /// The same as tensors in memory, and back; `source` names the origin in errors.
 TensorFile to_tensors(const Weights& weights);

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <system_error>
 
+#include "engine/csv_field.h"
 #include "engine/error.h"
 #include "engine/file.h"
 #include "engine/tensor_file.h"
@@ -64,17 +65,6 @@ ManifestRow read_row(const CsvRecord& record, const ManifestColumns& columns, co
   }
   if (columns.landmarks.present()) row.landmarks = columns.landmarks.read(record, source);
   return row;
-}
-
-std::string csv_field(const std::string& text) {
-  const bool plain = text.find_first_of(",\"\r\n") == std::string::npos && trimmed(text).size() == text.size();
-  if (plain) return text;
-  std::string out = "\"";
-  for (const char c : text) {
-    if (c == '"') out += '"';
-    out += c;
-  }
-  return out + '"';
 }
 
 }  // namespace

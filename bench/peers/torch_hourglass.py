@@ -22,6 +22,12 @@ import torch.nn.functional as F
 from torch import nn
 
 
+def registered_places(size):
+    """Where landmarks 8, 36 and 45 lie in a registered face of size x size pixels, 3 x 2."""
+    of_256 = [[127.6475, 227.8161], [79.1608, 87.0376], [176.8392, 87.0376]]
+    return [[(value + 0.5) * size / 256 - 0.5 for value in place] for place in of_256]
+
+
 class Bottleneck(nn.Module):
     def __init__(self, c_in, c_out):
         super().__init__()

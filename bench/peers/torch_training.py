@@ -22,11 +22,10 @@ import torch.nn.functional as F
 from PIL import Image
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
-from torch_hourglass import HeatmapNet  # noqa: E402
+from torch_hourglass import HeatmapNet, registered_places  # noqa: E402
 
 AU_POINTS = pathlib.Path(__file__).parents[2] / "configs" / "au_points.txt"
 REGISTRATION_LANDMARKS = [8, 36, 45]
-REGISTRATION_PLACES = np.array([[127.6475, 227.8161], [79.1608, 87.0376], [176.8392, 87.0376]])  # of 256 x 256
 
 
 def points_of_aus(landmarks, aus):
@@ -46,9 +45,8 @@ def points_of_aus(landmarks, aus):
 
 def registration(landmarks, size):
     """The 2 x 3 affine from picture pixels to those of the registered face."""
-    places = (REGISTRATION_PLACES + 0.5) * size / 256 - 0.5
     corners = np.hstack([landmarks[REGISTRATION_LANDMARKS], np.ones((3, 1))])
-    return np.linalg.solve(corners, places).T
+    return np.linalg.solve(corners, registered_places(size)).T
 
 
 def warped(picture, to_output, size):

@@ -18,9 +18,7 @@ import numpy as np
 import torch
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
-from torch_hourglass import HeatmapNet  # noqa: E402
-
-PLACES = np.array([[127.6475, 227.8161], [79.1608, 87.0376], [176.8392, 87.0376]])  # landmarks 8, 36, 45 in 256 x 256
+from torch_hourglass import HeatmapNet, registered_places  # noqa: E402
 
 
 def main():
@@ -41,7 +39,7 @@ def main():
     example = torch.rand(1, 3, side, side)
     net = torch.jit.trace(HeatmapNet(width=options.width).eval(), example)
     net = torch.jit.optimize_for_inference(torch.jit.freeze(net))
-    places = ((PLACES + 0.5) * side / 256 - 0.5).astype(np.float32)
+    places = np.array(registered_places(side), np.float32)
     video = cv2.VideoCapture(options.video)
     frames = 0
     with torch.inference_mode():

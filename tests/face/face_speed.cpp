@@ -3,7 +3,6 @@
 // everything around it.
 // Prints the median of nine runs in milliseconds, as wall time and as processor time of all threads: on a machine that
 // does other work too, the second is the steadier one.
-#include <omp.h>
 #include <time.h>
 
 #include <algorithm>

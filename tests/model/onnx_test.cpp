@@ -28,7 +28,7 @@ Weights weights_of(const NetworkConfig& config) {
   const ParameterTable table(config);
   Random random(5);
   for (const ParameterInfo& p : table.all()) {
-    float* values = (p.is_statistic() ? weights.statistics : weights.parameters).data() + p.offset;
+    float* values = weights.values(p);
     if (p.kind != ParameterInfo::Kind::conv_weight)
       for (size_t i = 0; i < p.elements; ++i) values[i] += random.uniform(-0.4f, 0.4f);
   }

@@ -16,9 +16,8 @@ const Names kAus = {"AU06", "AU12"};
 std::vector<float> values(const Weights& weights, const std::string& name) {
   const ParameterTable table(weights.config);
   const ParameterInfo& p = table.find(name);
-  const auto first =
-      (p.is_statistic() ? weights.statistics : weights.parameters).begin() + static_cast<ptrdiff_t>(p.offset);
-  return {first, first + static_cast<ptrdiff_t>(p.elements)};
+  const float* first = weights.values(p);
+  return {first, first + p.elements};
 }
 
 TEST(Transfer, TheSameNetworkIsTakenWhole) {

@@ -20,10 +20,6 @@ constexpr bool kAddressSanitizer = true;
 constexpr bool kAddressSanitizer = false;
 #endif
 
-void expect_part(const std::string& text, const std::string& part) {
-  EXPECT_NE(text.find(part), std::string::npos) << "'" << part << "' is not in: " << text;
-}
-
 __global__ void sum_by_barriers(int* result) {
   SIMT_SHARED(int, tile, [64]);
   const int i = static_cast<int>(threadIdx.x);

@@ -44,10 +44,6 @@ uint16_t swizzled(const std::vector<uint16_t>& copy, int row, int column) {
   return copy[row * 64 + (column / 8 ^ row % 8) * 8 + column % 8];
 }
 
-void expect_part(const std::string& text, const std::string& part) {
-  EXPECT_NE(text.find(part), std::string::npos) << "'" << part << "' is not in: " << text;
-}
-
 // ---- mbarrier ----
 
 // Warp 0 hands numbers to the other warps through a ring of two places, each with a barrier "full" and one "empty".

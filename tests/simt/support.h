@@ -19,6 +19,10 @@ void run(const Kernel<Parameters...>& kernel, dim3 grid, dim3 block, size_t shar
   simt::synchronize({});
 }
 
+inline void expect_part(const std::string& text, const std::string& part) {
+  EXPECT_NE(text.find(part), std::string::npos) << "'" << part << "' is not in: " << text;
+}
+
 /// Fixture that sets the order for its test.
 class InThreadOrder : public testing::TestWithParam<simt::ThreadOrder> {
  protected:

@@ -130,10 +130,6 @@ TEST_P(TensorCore, loads_matrices_of_two_byte_elements) {
     }
 }
 
-void expect_part(const std::string& text, const std::string& part) {
-  EXPECT_NE(text.find(part), std::string::npos) << "'" << part << "' is not in: " << text;
-}
-
 __global__ void multiply_in_part_of_a_warp(int lanes) {
   LeftFragments<16> a{};
   RightFragments<16> b{};
