@@ -29,6 +29,7 @@ Command add_synth(CLI::App& program) {
       ->capture_default_str();
   app->add_flag("--sequence", options->sequence, "the pictures of each are the frames of a video, 30 a second");
   return {app, [options] {
+            options->interrupted = &interrupted_by_signal();
             write_synthetic_dataset(*options);
             fmt::print("{}: {} pictures of {} people\n", (options->out / "manifest.csv").string(),
                        int64_t{options->subjects} * options->images_per_subject, options->subjects);

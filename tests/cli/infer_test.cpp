@@ -182,6 +182,19 @@ TEST_F(ProgramTest, InferLeavesCompleteFilesWhenInterrupted) {
   EXPECT_TRUE(unfinished_files().empty());
 }
 
+TEST_F(ProgramTest, SynthLeavesNoUnfinishedFileWhenInterrupted) {
+  const pid_t child = start({"synth", "--out", path("faces"), "--subjects", "1000", "--images-per-subject", "100"});
+  for (int i = 0; i < 5000 && !exists("faces/s000_0003.jpg"); ++i)
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  kill(child, SIGINT);
+  const Finished finished = wait(child);
+  EXPECT_EQ(finished.code, 1);
+  EXPECT_THAT(finished.err, OneErrorLineWith("interrupted; " + path("faces/manifest.csv") + " is not written"));
+  EXPECT_FALSE(exists("faces/manifest.csv"));
+  for (const auto& entry : std::filesystem::directory_iterator(folder / "faces"))
+    EXPECT_EQ(entry.path().extension(), ".jpg");
+}
+
 TEST_F(ProgramTest, InferReplacesNothingUnlessTold) {
   const std::string weights = write_small_weights(), face = write_face("face.png");
   const std::vector<std::string> infer{"infer", "--weights", weights, "--registered", face};

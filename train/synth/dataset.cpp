@@ -39,6 +39,7 @@ void write_synthetic_dataset(const SynthOptions& options) {
     for (int64_t i = 0; i < pictures; ++i) {
       try {
         if (std::scoped_lock lock(error_mutex); error) continue;
+        check(!options.interrupted || !*options.interrupted, "interrupted; {} is not written", manifest_path.string());
         const int subject = static_cast<int>(i / count), index = static_cast<int>(i % count);
         if (subject != person_number) person = synth::make_person(options.seed, subject), person_number = subject;
         const auto make = options.sequence ? synth::make_frame : synth::make_scene;

@@ -1,6 +1,7 @@
 // Data sets of synthetic faces on disk.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <filesystem>
 
@@ -14,6 +15,8 @@ struct SynthOptions {
   uint64_t seed = 1;
   int size = 256;         ///< pixels in height and width, 64 to 2048
   bool sequence = false;  ///< the pictures of each person are the frames of a video, 30 a second
+  /// Set by whoever wants it to end early, which it does with an Error; pictures are complete. May be null.
+  const std::atomic<bool>* interrupted = nullptr;
 };
 
 /// Writes subjects * images_per_subject JPEG pictures `s<subject>_<image>.jpg` and last, at once, `manifest.csv` with
