@@ -29,7 +29,7 @@ namespace sandglass {
   F(av_stream_get_side_data) F(av_write_trailer) F(avformat_alloc_context) F(avformat_alloc_output_context2) \
   F(avformat_close_input) F(avformat_find_stream_info) F(avformat_free_context) F(avformat_new_stream) \
   F(avformat_open_input) F(avformat_query_codec) F(avformat_write_header) F(avio_alloc_context) F(avio_closep) \
-  F(avio_context_free) F(avio_open)
+  F(avio_context_free) F(avio_open) F(avio_seek)
 #define SANDGLASS_SWSCALE(F) \
   F(sws_freeContext) F(sws_getCachedContext) F(sws_getCoefficients) F(sws_scale) F(sws_setColorspaceDetails)
 // clang-format on

@@ -18,10 +18,16 @@ const std::vector<std::string_view>& picture_extensions() {
 }
 
 const std::vector<std::string_view>& video_extensions() {
-  static const std::vector<std::string_view> extensions{".mp4",  ".m4v", ".mov",  ".3gp",   ".avi", ".mkv",
-                                                        ".webm", ".ogv", ".wmv",  ".flv",   ".mpg", ".mpeg",
-                                                        ".ts",   ".mts", ".m2ts", ".mjpeg", ".mjpg"};
+  static const std::vector<std::string_view> extensions{
+      ".mp4", ".m4v", ".mov",  ".3gp", ".3g2", ".avi", ".mkv",  ".webm", ".ogv", ".wmv",   ".asf",
+      ".flv", ".mpg", ".mpeg", ".vob", ".ts",  ".mts", ".m2ts", ".mxf",  ".dv",  ".mjpeg", ".mjpg"};
   return extensions;
+}
+
+bool is_jpeg(std::string_view bytes) { return bytes.starts_with("\xFF\xD8\xFF"); }
+
+bool is_picture(std::string_view bytes) {
+  return is_jpeg(bytes) || bytes.starts_with("\x89PNG") || bytes.starts_with("BM");
 }
 
 }  // namespace sandglass

@@ -1,4 +1,4 @@
-// Pictures and videos by their file's name.
+// Pictures and videos by their file's name or first bytes.
 #pragma once
 
 #include <filesystem>
@@ -12,7 +12,12 @@ bool has_extension(const std::filesystem::path& file, const std::vector<std::str
 
 /// .jpg, .jpeg, .png, .bmp.
 const std::vector<std::string_view>& picture_extensions();
-/// .mp4, .m4v, .mov, .3gp, .avi, .mkv, .webm, .ogv, .wmv, .flv, .mpg, .mpeg, .ts, .mts, .m2ts, .mjpeg, .mjpg.
+/// .mp4, .m4v, .mov, .3gp, .3g2, .avi, .mkv, .webm, .ogv, .wmv, .asf, .flv, .mpg, .mpeg, .vob, .ts, .mts, .m2ts, .mxf,
+/// .dv, .mjpeg, .mjpg.
 const std::vector<std::string_view>& video_extensions();
+
+/// Whether a file with these bytes is a JPEG, or any picture that is read here: JPEG, PNG or BMP.
+bool is_jpeg(std::string_view bytes);
+bool is_picture(std::string_view bytes);
 
 }  // namespace sandglass

@@ -10,6 +10,7 @@
 
 #include "engine/error.h"
 #include "engine/file.h"
+#include "face/file_kinds.h"
 #include "face/jpeg.h"
 
 namespace {
@@ -78,10 +79,6 @@ struct Stream {
 };
 constexpr stbi_io_callbacks kCallbacks{Stream::read, Stream::skip, Stream::at_end};
 
-bool is_jpeg(std::string_view bytes) { return bytes.substr(0, 3) == "\xFF\xD8\xFF"; }
-bool is_png(std::string_view bytes) { return bytes.substr(0, 4) == "\x89PNG"; }
-bool is_bmp(std::string_view bytes) { return bytes.substr(0, 2) == "BM"; }
-
 void append_bytes(void* to, void* data, int size) {
   static_cast<std::string*>(to)->append(static_cast<const char*>(data), static_cast<size_t>(size));
 }
@@ -95,7 +92,7 @@ struct Header {
 
 Header read_header(std::string_view bytes, const std::string& name) {
   check(!bytes.empty(), "{}: is empty, expected a JPEG, PNG or BMP picture", name);
-  check(is_jpeg(bytes) || is_png(bytes) || is_bmp(bytes), "{}: is not a JPEG, PNG or BMP picture", name);
+  check(is_picture(bytes), "{}: is not a JPEG, PNG or BMP picture", name);
   Header header;
   if (is_jpeg(bytes)) header.segments = jpeg_segments(bytes);
   const std::string fault = jpeg_fault(header.segments);

@@ -11,6 +11,7 @@
 #include <filesystem>
 
 #include "engine/error.h"
+#include "face/file_kinds.h"
 #include "face/jpeg.h"
 
 namespace sandglass {
@@ -131,12 +132,15 @@ void VideoDecoder::open(const VideoSource& source) {
   format.reset(opened);  // null where it failed
   const auto check_code = [&] {
     check(code != AVERROR_EXIT, "interrupted");
-    check(code >= 0, "{}: {} ({}){}", name_, is_file || is_pipe ? "is not a video, or damaged" : "cannot be opened",
-          ffmpeg_reason(code),
+    const char* fault = is_pipe || has_extension(name_, video_extensions()) ? "is not a video, or damaged"
+                        : is_file ? "is neither a JPEG, PNG or BMP picture nor a video that FFmpeg reads"
+                                  : "cannot be opened";
+    check(code >= 0, "{}: {} ({}){}", name_, fault, ffmpeg_reason(code),
           is_pipe ? "; only formats that need no jumps can come through a pipe: Matroska, MPEG-TS, MJPEG, raw frames"
                   : "");
   };
   check_code();
+  check(wanted || !is_format("tty"), "{}: is a text, not a picture or a video", name_);  // which FFmpeg would paint
   if (const AVDictionaryEntry* left = settings.left(); left && wanted)
     fail("{}: the format '{}' has no setting {} = {}", name_, source.format, left->key, left->value);
   code = ffmpeg().avformat_find_stream_info(format.get(), nullptr);
@@ -166,6 +170,10 @@ void VideoDecoder::open_decoder(int threads) {
   codec->max_pixels = kMaximumPixels;
   const int code = ffmpeg().avcodec_open2(codec.get(), kind_, nullptr);
   check(code >= 0, "{}: cannot be decoded ({})", name_, ffmpeg_reason(code));
+}
+
+bool VideoDecoder::is_format(std::string_view name) const {
+  return fmt::format(",{},", format->iformat->name).find(fmt::format(",{},", name)) != std::string::npos;
 }
 
 Image VideoDecoder::convert(int64_t number) {

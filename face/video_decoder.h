@@ -4,6 +4,7 @@
 #include <atomic>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -30,6 +31,8 @@ class VideoDecoder {
 
   const std::string& name() const { return name_; }  ///< for errors
   const AVStream& stream() const { return *format->streams[stream_index]; }
+  /// Whether this is one of FFmpeg's names of the source's format.
+  bool is_format(std::string_view name) const;
   /// Whether height and width are exchanged when the frames are shown.
   bool is_turned() const { return orientation_ >= 5; }
   /// `frame`, turned as the file says it is to be shown; `number`, from 0, is for errors.

@@ -9,6 +9,7 @@
 
 #ifdef SANDGLASS_FFMPEG
 #include <deque>
+#include <fstream>
 #include <set>
 #include <thread>
 
@@ -108,6 +109,36 @@ VideoSource source_of(const std::string& name, const VideoStreamOptions& options
   return source;
 }
 
+// Whether a JPEG has its end.
+bool is_whole_jpeg(std::string_view bytes) {
+  const size_t end = bytes.rfind("\xFF\xD9"), begin = bytes.rfind("\xFF\xD8");
+  return end != bytes.npos && (begin == bytes.npos || begin < end);
+}
+
+// Whether an MP4's last box (ISO/IEC 14496-12) says that there is more than the file has. False for what is no file.
+bool ends_in_a_box(const std::string& name) {
+  std::error_code error;
+  const uint64_t file_size = std::filesystem::file_size(name, error);
+  std::ifstream file(name, std::ios::binary);
+  for (uint64_t place = 0; !error && file_size - place >= 8;) {
+    char head[16] = {};
+    file.seekg(static_cast<std::streamoff>(place));
+    file.read(head, sizeof(head));  // of the last box maybe fewer
+    file.clear();
+    const auto number = [&](size_t first, size_t bytes) {
+      uint64_t value = 0;
+      for (size_t i = first; i < first + bytes; ++i) value = value << 8 | static_cast<unsigned char>(head[i]);
+      return value;
+    };
+    const bool is_box = std::all_of(head + 4, head + 8, [](char c) { return c >= ' ' && c <= '~'; });
+    const uint64_t size = number(0, 4) == 1 ? number(8, 8) : number(0, 4);
+    if (!is_box || size < 8) return false;  // all the rest, or something else behind the boxes
+    if (size > file_size - place) return true;
+    place += size;
+  }
+  return false;
+}
+
 // Frames are numbered by the packets that they come in: a packet holds one frame and says when it is shown, so a frame
 // has as many before it as packets with earlier times were read, whether they could be decoded or not. Where that does
 // not hold, the frames that come out of the decoder are counted.
@@ -123,6 +154,7 @@ class FileReader final : public VideoStream::Reader {
   void send_packet();
   bool decode();
   bool number_frame();
+  std::string early_end() const;
   void finish();
 
   double seconds_of(int64_t time) const {
@@ -148,8 +180,11 @@ class FileReader final : public VideoStream::Reader {
 
   // Where the file's packets end, in seconds of its own clock: those of the video, and all.
   double video_end_ = 0, any_end_ = 0;
+  // Of the last packet of the video: its place in the file, and whether it is cut off.
+  int64_t last_place_ = -1;
   bool last_is_cut_ = false;
-  std::string fault_;  // why no more can be read
+  bool last_is_damaged_ = false;  // the last frame, in part
+  std::string fault_;             // why no more can be read
 };
 
 FileReader::FileReader(const std::string& name, const VideoStreamOptions& options)
@@ -170,8 +205,7 @@ FileReader::FileReader(const std::string& name, const VideoStreamOptions& option
     duration = static_cast<double>(decoder_.format->duration) / AV_TIME_BASE;
   }
   // FFmpeg shortens the duration of an AVI to what is there, but not the number of frames.
-  if (decoder_.format->iformat->name == std::string_view("avi"))
-    duration = std::max(duration, static_cast<double>(stream.nb_frames) * unit_);
+  if (decoder_.is_format("avi")) duration = std::max(duration, static_cast<double>(stream.nb_frames) * unit_);
   total = stream.nb_frames > 0 ? stream.nb_frames : std::llround(std::min(duration * rate, 1e15));
   for (unsigned i = 0; i < decoder_.format->nb_streams; ++i)
     has_audio = has_audio || decoder_.format->streams[i]->codecpar->codec_type == AVMEDIA_TYPE_AUDIO;
@@ -185,7 +219,7 @@ std::optional<VideoFrame> FileReader::next() {
     if (ended_) finish();
     ended_ = ended_ || seconds_ >= options.end;
     if (ended_ || seconds_ < options.start || !is_wanted(number_)) continue;
-    damaged += decoder_.frame->decode_error_flags != 0 || decoder_.frame->flags & AV_FRAME_FLAG_CORRUPT;
+    damaged += last_is_damaged_;
     VideoFrame frame{{}, number_, seconds_, ""};
     try {
       frame.image = decoder_.convert(number_);
@@ -241,7 +275,10 @@ PacketPointer FileReader::read_packet() {
     if (packet->stream_index == decoder_.stream_index && packet->size > 0) break;
     ffmpeg().av_packet_unref(packet.get());
   }
-  last_is_cut_ = packet->flags & AV_PKT_FLAG_CORRUPT;
+  last_is_cut_ = packet->flags & AV_PKT_FLAG_CORRUPT ||
+                 ((decoder_.is_format("mjpeg") || decoder_.is_format("jpeg_pipe")) &&
+                  !is_whole_jpeg({reinterpret_cast<char*>(packet->data), static_cast<size_t>(packet->size)}));
+  last_place_ = packet->pos;
   if (!zero_ && packet->pts != AV_NOPTS_VALUE && packet->flags & AV_PKT_FLAG_KEY &&
       !(packet->flags & AV_PKT_FLAG_DISCARD)) {
     zero_ = packet->pts;
@@ -289,6 +326,7 @@ bool FileReader::decode() {
 // False: the frame comes too late, after one that is shown after it, as happens behind damage.
 bool FileReader::number_frame() {
   const AVFrame& frame = *decoder_.frame;
+  last_is_damaged_ = frame.decode_error_flags != 0 || frame.flags & AV_FRAME_FLAG_CORRUPT;
   by_packets_ = by_packets_ && frame.pts != AV_NOPTS_VALUE && zero_;  // some videos have no key frames
   const int64_t time = by_packets_ ? frame.pts : frame.best_effort_timestamp;
   int64_t left_out = std::exchange(faults_, 0);
@@ -317,14 +355,13 @@ bool FileReader::number_frame() {
   return true;
 }
 
-// Throws Error if the video has broken off before its end.
-void FileReader::finish() {
-  if (first) missed += by_packets_ ? static_cast<int64_t>(expected_.size()) : faults_;
-  std::string fault = fault_;
-  if (fault.empty() && last_is_cut_) fault = "the last frame is cut off";
+// Why the video ends before it should; empty if it does not, as far as the file lets one know.
+std::string FileReader::early_end() const {
+  if (!fault_.empty()) return fault_;
+  if (last_is_cut_ || last_is_damaged_) return "the last frame is cut off";
   const AVFormatContext& format = *decoder_.format;
   const AVStream& stream = decoder_.stream();
-  if (fault.empty() && format.duration_estimation_method == AVFMT_DURATION_FROM_STREAM && duration > 0) {
+  if (format.duration_estimation_method == AVFMT_DURATION_FROM_STREAM && duration > 0) {
     // A container may state one duration for all that it holds.
     const bool is_own = stream.duration != AV_NOPTS_VALUE && stream.duration > 0;
     const int64_t own_begin = stream.start_time == AV_NOPTS_VALUE ? 0 : stream.start_time;
@@ -332,8 +369,21 @@ void FileReader::finish() {
     const double missing = duration + (is_own ? static_cast<double>(own_begin) * unit_ - video_end_
                                               : static_cast<double>(begin) / AV_TIME_BASE - any_end_);
     constexpr double kSeconds = 0.5, kGaps = 3;
-    if (missing > std::max(kSeconds, kGaps * longest_gap_)) fault = fmt::format("its header says {:.2f} s", duration);
+    if (missing > std::max(kSeconds, kGaps * longest_gap_)) return fmt::format("its header says {:.2f} s", duration);
   }
+  if (decoder_.is_format("mp4") && ends_in_a_box(decoder_.name())) return "the last of its parts is cut off";
+  // Packets of MPEG-TS have 188 bytes, with what some recorders add 192 or 204.
+  if (decoder_.is_format("mpegts") && last_place_ >= 0) {
+    const int64_t left = ffmpeg().avio_seek(format.pb, 0, SEEK_CUR) - last_place_;
+    if (left % 188 != 0 && left % 192 != 0 && left % 204 != 0) return "the last packet is cut off";
+  }
+  return "";
+}
+
+// Throws Error if the video has broken off before its end.
+void FileReader::finish() {
+  if (first) missed += by_packets_ ? static_cast<int64_t>(expected_.size()) : faults_;
+  const std::string fault = early_end();
   check(fault.empty(), "{}: breaks off after {} frames, at {:.2f} s ({}); the file is truncated or damaged",
         decoder_.name(), number_ + 1, seconds_, fault);
   check(number_ >= 0, "{}: has no frame that can be decoded", decoder_.name());

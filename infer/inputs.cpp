@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <fstream>
 #include <map>
 #include <memory>
 #include <optional>
@@ -36,8 +37,16 @@ void sort_naturally(std::vector<path>& files) {
             [](const path& a, const path& b) { return natural_less(a.native(), b.native()); });
 }
 
+bool begins_like_picture(const path& file) {
+  char bytes[8] = {};
+  std::ifstream stream(file, std::ios::binary);
+  stream.read(bytes, sizeof(bytes));
+  return is_picture({bytes, static_cast<size_t>(stream.gcount())});
+}
+
 void add_file(const path& file, std::vector<Input>& inputs) {
-  inputs.push_back({file, "", is_video(file) ? InputKind::video : InputKind::picture});
+  const bool is_picture = has_extension(file, picture_extensions()) || (!is_video(file) && begins_like_picture(file));
+  inputs.push_back({file, "", is_picture ? InputKind::picture : InputKind::video});
 }
 
 void add_folder(const path& folder, std::vector<Input>& inputs) {

@@ -32,8 +32,9 @@ struct InputList {
   std::vector<std::string> remarks;  ///< what the user should know of them, a line each
 };
 
-/// Files stay as they are named: videos if they have a video's extension, else pictures; `-` and /dev/video* are
-/// videos. A folder stands for all pictures and videos below it (file_kinds.h; names that begin with a dot are left
+/// Files stay as they are named, pictures or videos by their extension (file_kinds.h). One with another extension is a
+/// picture if it begins like one, else a video: FFmpeg knows more of them than that list. `-` and /dev/video* are
+/// videos. A folder stands for all pictures and videos below it (by extension; names that begin with a dot are left
 /// out), sorted naturally by their path. A pattern like glob(3)'s stands for what matches it, in natural order, if the
 /// shell has left it; one like printf's, as frame_%05d.png, for the sequence of the files with such names. A folder
 /// without either, a pattern that nothing matches and a path that does not exist become inputs with an error.

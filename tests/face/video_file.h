@@ -23,6 +23,7 @@ struct VideoFormat {
   int b_frames = 0;                 ///< between two others at most: they are stored after the frame that follows them
   std::vector<int64_t> times = {};  ///< when each frame is shown, in 1/25 s; empty: 25 frames a second
   int turn = 0;                     ///< degrees by which the frames are to be turned clockwise when shown
+  bool fragments = false;           ///< of an MP4: one from each key frame to the next
 };
 
 /// Writes pictures of one size (even sides) as a video; the container follows from the file's name.
@@ -52,7 +53,10 @@ inline void write_video(const std::filesystem::path& path, const std::vector<Ima
     av_display_rotation_set(reinterpret_cast<int32_t*>(matrix), wanted.turn);
   }
   check(avio_open(&format->pb, path.c_str(), AVIO_FLAG_WRITE) >= 0, "{}: cannot be written", path.string());
-  check(avformat_write_header(format, nullptr) >= 0, "the header cannot be written");
+  AVDictionary* settings = nullptr;
+  if (wanted.fragments) av_dict_set(&settings, "movflags", "frag_keyframe+empty_moov", 0);
+  check(avformat_write_header(format, &settings) >= 0, "the header cannot be written");
+  av_dict_free(&settings);
   SwsContext* scaler = sws_getContext(codec->width, codec->height, AV_PIX_FMT_RGB24, codec->width, codec->height,
                                       codec->pix_fmt, SWS_BILINEAR, nullptr, nullptr, nullptr);
   AVFrame* frame = av_frame_alloc();

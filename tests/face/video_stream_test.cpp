@@ -140,6 +140,43 @@ TEST(VideoStream, SaysThatAVideoBreaksOff) {
               HasSubstr("v.mp4: is not a video, or damaged"));
 }
 
+// What states no length: wherever such a file is cut but just between two frames.
+TEST(VideoStream, SaysThatAVideoWithoutALengthBreaksOff) {
+  const TemporaryFolder folder;
+  for (const Case& c : {Case{"v.ts", {"mpeg2video", 12, 2}}, Case{"v.mjpeg", {"mjpeg", 1, 0}},
+                        Case{"fragments.mp4", {.key_frame_every = 12, .fragments = true}}}) {
+    const std::filesystem::path whole = folder / c.name;
+    write_video(whole, numbered_images(60), c.format);
+    VideoStream complete(whole.string());
+    EXPECT_EQ(all_frames(complete).size(), 60u) << c.name;
+    const std::string bytes = folder.read(c.name);
+    for (const size_t percent : {31, 50, 77, 90}) {
+      SCOPED_TRACE(fmt::format("{} % of {}", percent, c.name));
+      VideoStream video(
+          folder.write(fmt::format("cut_{}", c.name), bytes.substr(0, bytes.size() * percent / 100)).string());
+      size_t frames = 0;
+      const std::string error = one_line_error_of([&] {
+        while (video.next()) ++frames;
+      });
+      EXPECT_GE(frames, 1u);
+      EXPECT_LT(frames, 60u);
+      EXPECT_THAT(error, HasSubstr(fmt::format("breaks off after {} frames, at ", frames)));
+    }
+  }
+}
+
+// Of an MP4 the box is told that holds the end, whatever comes after the boxes.
+TEST(VideoStream, LeavesOtherBytesBehindAVideoAlone) {
+  const TemporaryFolder folder;
+  write_video(folder / "v.mp4", numbered_images(10));
+  const std::string bytes = folder.read("v.mp4");
+  for (const std::string& behind :
+       {std::string(100, '\0'), std::string("\xFF\xFF\xFF\xFF\x01\x02\x03\x04", 8), std::string("x")}) {
+    VideoStream video(folder.write("more.mp4", bytes + behind).string());
+    EXPECT_EQ(all_frames(video).size(), 10u);
+  }
+}
+
 TEST(VideoStream, GoesOnAfterADamagedFrame) {
   const TemporaryFolder folder;
   for (const char* name : {"v.avi", "v.mkv"}) {

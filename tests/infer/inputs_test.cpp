@@ -83,9 +83,22 @@ TEST(FindInputs, FoldersGiveTheirPicturesAndVideosInNaturalOrder) {
 
 TEST(FindInputs, FilesStayInTheOrderGiven) {
   const TemporaryFolder folder;
-  for (const char* name : {"2", "1", "film.avi"}) folder.write(name, "x");
-  EXPECT_THAT(described(find_inputs({folder / "2", folder / "film.avi", folder / "1", folder / "2"}), folder),
-              ElementsAre("picture 2", "video film.avi", "picture 1", "picture 2"));  // no extension is asked for
+  for (const char* name : {"2.png", "1.jpg", "film.avi"}) folder.write(name, "x");
+  EXPECT_THAT(
+      described(find_inputs({folder / "2.png", folder / "film.avi", folder / "1.jpg", folder / "2.png"}), folder),
+      ElementsAre("picture 2.png", "video film.avi", "picture 1.jpg", "picture 2.png"));
+}
+
+TEST(FindInputs, OfOtherExtensionsWhatBeginsLikeAPictureIsOne) {
+  const TemporaryFolder folder;
+  folder.write("a", "\xFF\xD8\xFF\xE0 and so on");
+  folder.write("b.img", "\x89PNG\r\n");
+  folder.write("c.dat", "BM");
+  folder.write("d.h264", std::string("\0\0\0\1", 4));
+  folder.write("e", "");
+  folder.write("f.mjpeg", "\xFF\xD8\xFF\xE0 and so on");
+  EXPECT_THAT(described(find_inputs({folder / "?", folder / "?.*"}), folder),
+              ElementsAre("picture a", "video e", "picture b.img", "picture c.dat", "video d.h264", "video f.mjpeg"));
 }
 
 TEST(FindInputs, StandardInputAndCamerasAreVideos) {
