@@ -22,6 +22,7 @@ Command add_experiment(CLI::App& program) {
   return {app, [options] {
             if (options->out.empty()) options->out = std::filesystem::path("experiments") / options->file.stem();
             options->versions = program_versions();
+            options->interrupted = &interrupted_by_signal();
             options->live = isatty(STDOUT_FILENO) != 0;
             const ExperimentResult result = run_experiment(*options, std::cout);
             if (!result.table.empty()) std::cout << "\n" << result.table;

@@ -165,6 +165,7 @@ class FileReader final : public VideoStream::Reader {
   }
 
   VideoDecoder decoder_;
+  const bool raw_jpegs_ = decoder_.is_format("mjpeg") || decoder_.is_format("jpeg_pipe");
   const double unit_;               // of the stream's times, in seconds
   std::optional<int64_t> zero_;     // time of the first frame that can be decoded
   std::deque<PacketPointer> held_;  // read, but not yet sent to the decoder
@@ -275,9 +276,9 @@ PacketPointer FileReader::read_packet() {
     if (packet->stream_index == decoder_.stream_index && packet->size > 0) break;
     ffmpeg().av_packet_unref(packet.get());
   }
-  last_is_cut_ = packet->flags & AV_PKT_FLAG_CORRUPT ||
-                 ((decoder_.is_format("mjpeg") || decoder_.is_format("jpeg_pipe")) &&
-                  !is_whole_jpeg({reinterpret_cast<char*>(packet->data), static_cast<size_t>(packet->size)}));
+  last_is_cut_ =
+      packet->flags & AV_PKT_FLAG_CORRUPT ||
+      (raw_jpegs_ && !is_whole_jpeg({reinterpret_cast<char*>(packet->data), static_cast<size_t>(packet->size)}));
   last_place_ = packet->pos;
   if (!zero_ && packet->pts != AV_NOPTS_VALUE && packet->flags & AV_PKT_FLAG_KEY &&
       !(packet->flags & AV_PKT_FLAG_DISCARD)) {

@@ -139,7 +139,7 @@ void read_data(Table& file, const std::string& source, const Path& folder, Exper
 }
 
 // Makes the synthetic sets that are not there yet, of different people, and says where their manifests are.
-void make_faces(const Path& folder, Experiment& experiment, std::ostream& log) {
+void make_faces(const Path& folder, Experiment& experiment, const std::atomic<bool>* interrupted, std::ostream& log) {
   const SyntheticPeople& people = experiment.synthetic;
   struct Set {
     const char* name;
@@ -156,6 +156,7 @@ void make_faces(const Path& folder, Experiment& experiment, std::ostream& log) {
     options.images_per_subject = people.images_per_subject;
     options.size = people.size;
     options.seed = seed++;
+    options.interrupted = interrupted;
     *set.manifest = options.out / "manifest.csv";
     if (std::filesystem::exists(*set.manifest)) continue;
     fmt::print(log, "{}: making {} faces of {} people\n", options.out.string(),
@@ -326,7 +327,7 @@ ExperimentResult run_experiment(const ExperimentOptions& options, std::ostream& 
   Experiment experiment = read_experiment(options.file);
   const Path& out = options.out;
   std::filesystem::create_directories(out);
-  if (experiment.synthetic.train > 0) make_faces(out / "faces", experiment, log);
+  if (experiment.synthetic.train > 0) make_faces(out / "faces", experiment, options.interrupted, log);
 
   std::vector<std::vector<json>> tests(experiment.variants.size());
   ExperimentResult result;
@@ -337,6 +338,7 @@ ExperimentResult run_experiment(const ExperimentOptions& options, std::ostream& 
       const Path run = out / folder_name(variant.name) / fmt::format("seed_{}", seed);
       std::optional<json> test = finished_test(run, config_of(experiment, variant, seed), experiment);
       if (!test) {
+        if (options.interrupted && *options.interrupted) return result;
         fmt::print(log, "{}: variant '{}', seed {}\n", run.string(), variant.name, seed);
         TrainingOptions training;
         training.train = experiment.train;

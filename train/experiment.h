@@ -19,6 +19,7 @@
 //   settings = ["heatmap.sigma=fixed:2"]
 #pragma once
 
+#include <atomic>
 #include <filesystem>
 #include <ostream>
 #include <string>
@@ -60,12 +61,14 @@ struct ExperimentOptions {
   DeviceChoice device;
   bool live = false;                                          ///< as TrainingOptions::live
   std::vector<std::pair<std::string, std::string>> versions;  ///< as TrainingOptions::versions
+  const std::atomic<bool>* interrupted = nullptr;             ///< set by a signal between two trainings; may be null
 };
 
 /// Trains every variant with every seed in out/VARIANT/seed_N, tests its best weights, and after each run writes what
 /// is there so far to out/results.json, results.csv and results.txt, which is what it returns. A run that is tested is
 /// not repeated, one that was interrupted goes on. Throws Error if `out` holds a run with other settings. SIGINT and
-/// SIGTERM end the experiment after the present step (`finished` false).
+/// SIGTERM end the experiment after the present step of a training (`finished` false), and `interrupted` before the
+/// next one, or with an Error while synthetic faces are made.
 struct ExperimentResult {
   bool finished = false;
   std::string table;

@@ -85,6 +85,18 @@ TEST(Experiment, GathersMeansAndDeviations) {
   EXPECT_NE(csv.find("\"c\",4,mean,1,0.000000,,"), std::string::npos) << csv;
 }
 
+TEST(Experiment, StopsWhileFacesAreMade) {
+  const TemporaryFolder folder;
+  write_file(folder / "e.toml", kFile);
+  const std::atomic<bool> interrupted = true;
+  ExperimentOptions options;
+  options.file = folder / "e.toml";
+  options.out = folder / "out";
+  options.interrupted = &interrupted;
+  std::ostringstream log;
+  EXPECT_NE(error_of([&] { run_experiment(options, log); }).find("interrupted; "), std::string::npos);
+}
+
 // Two variants, two seeds; then again: nothing is trained; then with one test missing and one run cut short.
 TEST(Experiment, TrainsTestsAndGoesOn) {
   omp_set_num_threads(1);
@@ -111,6 +123,11 @@ TEST(Experiment, TrainsTestsAndGoesOn) {
   std::filesystem::remove(run + "/test.json");
   for (const auto& entry : std::filesystem::directory_iterator(folder / "out/fixed_size_2_px/seed_4"))
     if (entry.path().filename() != "config.toml") std::filesystem::remove(entry.path());
+  const std::atomic<bool> interrupted = true;
+  options.interrupted = &interrupted;
+  EXPECT_FALSE(run_experiment(options, log).finished);
+  EXPECT_FALSE(std::filesystem::exists(run + "/test.json"));
+  options.interrupted = nullptr;
   EXPECT_EQ(run_experiment(options, log).table, first.table);
   EXPECT_EQ(read_file(folder / "out/results.json"), results);
   EXPECT_NE(log.str().find("the run is complete"), std::string::npos) << log.str();
