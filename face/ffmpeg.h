@@ -5,7 +5,6 @@
 extern "C" {
 #include <libavcodec/avcodec.h>
 #include <libavformat/avformat.h>
-#include <libavutil/display.h>
 #include <libswscale/swscale.h>
 }
 
@@ -16,7 +15,7 @@ namespace sandglass {
 
 // clang-format off
 #define SANDGLASS_AVUTIL(F) \
-  F(av_dict_free) F(av_dict_get) F(av_dict_set) F(av_display_rotation_get) F(av_frame_alloc) F(av_frame_free) \
+  F(av_dict_free) F(av_dict_get) F(av_dict_set) F(av_fourcc_make_string) F(av_frame_alloc) F(av_frame_free) \
   F(av_frame_get_buffer) F(av_frame_make_writable) F(av_free) F(av_log_set_level) F(av_malloc) F(av_strerror)
 #define SANDGLASS_AVCODEC(F) \
   F(av_packet_alloc) F(av_packet_free) F(av_packet_rescale_ts) F(av_packet_unref) F(avcodec_alloc_context3) \
@@ -25,11 +24,11 @@ namespace sandglass {
   F(avcodec_parameters_to_context) F(avcodec_receive_frame) F(avcodec_receive_packet) F(avcodec_send_frame) \
   F(avcodec_send_packet)
 #define SANDGLASS_AVFORMAT(F) \
-  F(av_find_best_stream) F(av_find_input_format) F(av_interleaved_write_frame) F(av_read_frame) F(av_seek_frame) \
-  F(av_stream_get_side_data) F(av_write_trailer) F(avformat_alloc_context) F(avformat_alloc_output_context2) \
-  F(avformat_close_input) F(avformat_find_stream_info) F(avformat_free_context) F(avformat_new_stream) \
-  F(avformat_open_input) F(avformat_query_codec) F(avformat_write_header) F(avio_alloc_context) F(avio_closep) \
-  F(avio_context_free) F(avio_open) F(avio_seek)
+  F(av_find_best_stream) F(av_find_input_format) F(av_guess_sample_aspect_ratio) F(av_interleaved_write_frame) \
+  F(av_read_frame) F(av_seek_frame) F(av_stream_get_side_data) F(av_write_trailer) F(avformat_alloc_context) \
+  F(avformat_alloc_output_context2) F(avformat_close_input) F(avformat_find_stream_info) F(avformat_free_context) \
+  F(avformat_new_stream) F(avformat_open_input) F(avformat_query_codec) F(avformat_write_header) \
+  F(avio_alloc_context) F(avio_closep) F(avio_context_free) F(avio_open) F(avio_seek)
 #define SANDGLASS_SWSCALE(F) \
   F(sws_freeContext) F(sws_getCachedContext) F(sws_getCoefficients) F(sws_scale) F(sws_setColorspaceDetails)
 // clang-format on

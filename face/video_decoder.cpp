@@ -17,16 +17,27 @@
 namespace sandglass {
 namespace {
 
-// Exif's number for a picture that is to be turned clockwise by so many degrees.
+// Exif's number for how a picture is to be turned or mirrored. The matrix sends x, y to m0 x + m3 y, m1 x + m4 y; of
+// what is no multiple of a quarter turn the nearest is taken.
 int orientation_of(const AVStream& stream) {
-  const auto* matrix =
+  const auto* m =
       reinterpret_cast<const int32_t*>(ffmpeg().av_stream_get_side_data(&stream, AV_PKT_DATA_DISPLAYMATRIX, nullptr));
-  if (!matrix) return 1;
-  const double clockwise = -ffmpeg().av_display_rotation_get(matrix);
-  if (!std::isfinite(clockwise)) return 1;
-  const int quarter_turns = static_cast<int>(std::lround(clockwise / 90)) & 3;
-  constexpr int kOrientations[] = {1, 6, 3, 8};
-  return kOrientations[quarter_turns];
+  if (!m) return 1;
+  const int64_t straight = std::abs(int64_t{m[0]}) + std::abs(int64_t{m[4]});
+  const int64_t turned = std::abs(int64_t{m[1]}) + std::abs(int64_t{m[3]});
+  if (straight >= turned) return m[0] >= 0 ? (m[4] >= 0 ? 1 : 4) : (m[4] >= 0 ? 2 : 3);
+  return m[1] >= 0 ? (m[3] >= 0 ? 5 : 6) : (m[3] >= 0 ? 8 : 7);
+}
+
+// The size of pictures whose pixels are `aspect` times as wide as high, in square pixels: the longer side grows. So
+// small a difference as rounding leaves is none, and what no video has is an error of the file's.
+FrameSize in_square_pixels(FrameSize size, AVRational aspect) {
+  if (aspect.num <= 0 || aspect.den <= 0) return size;
+  constexpr double kLeast = 1.01, kMost = 8;
+  const double wide = av_q2d(aspect), high = 1 / wide;
+  if (wide > kLeast && wide < kMost) size.width = static_cast<int>(std::lround(size.width * wide));
+  if (high > kLeast && high < kMost) size.height = static_cast<int>(std::lround(size.height * high));
+  return size;
 }
 
 // swscale warns of the formats of JPEG's range; they are their plain twins with the full range.
@@ -135,9 +146,7 @@ void VideoDecoder::open(const VideoSource& source) {
     const char* fault = is_pipe || has_extension(name_, video_extensions()) ? "is not a video, or damaged"
                         : is_file ? "is neither a JPEG, PNG or BMP picture nor a video that FFmpeg reads"
                                   : "cannot be opened";
-    check(code >= 0, "{}: {} ({}){}", name_, fault, ffmpeg_reason(code),
-          is_pipe ? "; only formats that need no jumps can come through a pipe: Matroska, MPEG-TS, MJPEG, raw frames"
-                  : "");
+    check(code >= 0, "{}: {} ({}){}", name_, fault, ffmpeg_reason(code), is_pipe ? kNoJumps : "");
   };
   check_code();
   check(wanted || !is_format("tty"), "{}: is a text, not a picture or a video", name_);  // which FFmpeg would paint
@@ -152,9 +161,10 @@ void VideoDecoder::choose_stream() {
   if (stream_index < 0 || !kind_) {
     for (unsigned i = 0; i < format->nb_streams; ++i) {
       const AVCodecParameters& parameters = *format->streams[i]->codecpar;
+      char tag[AV_FOURCC_MAX_STRING_SIZE] = {};
       check(parameters.codec_type != AVMEDIA_TYPE_VIDEO,
-            "{}: its video is of a kind that FFmpeg cannot decode here ({})", name_,
-            ffmpeg().avcodec_get_name(parameters.codec_id));
+            "{}: its video is of a kind that FFmpeg cannot decode here (codec {}, tag {})", name_,
+            ffmpeg().avcodec_get_name(parameters.codec_id), ffmpeg().av_fourcc_make_string(tag, parameters.codec_tag));
     }
   }
   check(stream_index >= 0 && !(stream().disposition & AV_DISPOSITION_ATTACHED_PIC),
@@ -176,26 +186,41 @@ bool VideoDecoder::is_format(std::string_view name) const {
   return fmt::format(",{},", format->iformat->name).find(fmt::format(",{},", name)) != std::string::npos;
 }
 
+// Width of a pixel over its height, of a frame or by the header.
+AVRational VideoDecoder::pixel_aspect(AVFrame* of) const {
+  return ffmpeg().av_guess_sample_aspect_ratio(format.get(), format->streams[stream_index], of);
+}
+
+FrameSize VideoDecoder::size() const {
+  const AVCodecParameters& parameters = *stream().codecpar;
+  FrameSize size = in_square_pixels({parameters.height, parameters.width}, pixel_aspect(nullptr));
+  if (orientation_ >= 5) std::swap(size.height, size.width);
+  return size;
+}
+
 Image VideoDecoder::convert(int64_t number) {
   bool full_range = false;
   const AVPixelFormat pixels = without_range(static_cast<AVPixelFormat>(frame->format), full_range);
   full_range = full_range || frame->color_range == AVCOL_RANGE_JPEG;
   check(frame->width > 0 && frame->height > 0, "{}: frame {} is empty", name_, number + 1);
-  scaler_.reset(ffmpeg().sws_getCachedContext(
-      scaler_.release(), frame->width, frame->height, pixels, frame->width, frame->height, AV_PIX_FMT_RGB24,
-      SWS_BILINEAR | SWS_ACCURATE_RND | SWS_FULL_CHR_H_INT, nullptr, nullptr, nullptr));
+  const auto [height, width] = in_square_pixels({frame->height, frame->width}, pixel_aspect(frame.get()));
+  check(int64_t{height} * width <= kMaximumPixels, "{}: frame {} is {} x {} pixels, more than {} megapixels", name_,
+        number + 1, width, height, kMaximumPixels / 1'000'000);
+  scaler_.reset(ffmpeg().sws_getCachedContext(scaler_.release(), frame->width, frame->height, pixels, width, height,
+                                              AV_PIX_FMT_RGB24, SWS_BILINEAR | SWS_ACCURATE_RND | SWS_FULL_CHR_H_INT,
+                                              nullptr, nullptr, nullptr));
   check(scaler_ != nullptr, "{}: frame {} has colours that cannot be converted", name_, number + 1);
   const int* coefficients =
       ffmpeg().sws_getCoefficients(frame->colorspace == AVCOL_SPC_BT709 ? SWS_CS_ITU709 : SWS_CS_DEFAULT);
   ffmpeg().sws_setColorspaceDetails(scaler_.get(), coefficients, full_range,
                                     ffmpeg().sws_getCoefficients(SWS_CS_DEFAULT), 1, 0, 1 << 16, 1 << 16);
   // swscale may write beyond a row's end, so rows are padded and then closed up.
-  const int stride = (frame->width * 3 + 63) / 64 * 64;
-  rows_.resize(static_cast<size_t>(stride) * static_cast<size_t>(frame->height) + 64);
+  const int stride = (width * 3 + 63) / 64 * 64;
+  rows_.resize(static_cast<size_t>(stride) * static_cast<size_t>(height) + 64);
   uint8_t* planes[] = {rows_.data()};
   const int strides[] = {stride};
   ffmpeg().sws_scale(scaler_.get(), frame->data, frame->linesize, 0, frame->height, planes, strides);
-  Image image(frame->height, frame->width);
+  Image image(height, width);
   for (int y = 0; y < image.height; ++y) {
     std::copy_n(rows_.data() + static_cast<size_t>(y) * static_cast<size_t>(stride), image.width * 3, image.at(y, 0));
   }

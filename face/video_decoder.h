@@ -13,6 +13,10 @@
 
 namespace sandglass {
 
+/// What to add to an error of standard input.
+inline constexpr const char* kNoJumps =
+    "; only formats that need no jumps can come through a pipe: Matroska, MPEG-TS, MJPEG, raw frames";
+
 /// What to open, and how.
 struct VideoSource {
   std::string name;    ///< a file; "-": standard input; with a `format`, whatever that format calls its source
@@ -20,6 +24,10 @@ struct VideoSource {
   std::vector<std::pair<const char*, std::string>> settings = {};  ///< of the format, under FFmpeg's names
   int threads = 1;
   const std::atomic<bool>* interrupted = nullptr;  ///< ends all waiting; may be null
+};
+
+struct FrameSize {
+  int height = 0, width = 0;
 };
 
 class VideoDecoder {
@@ -30,12 +38,13 @@ class VideoDecoder {
   ~VideoDecoder();
 
   const std::string& name() const { return name_; }  ///< for errors
+  bool is_pipe() const { return input_ != nullptr; }
   const AVStream& stream() const { return *format->streams[stream_index]; }
   /// Whether this is one of FFmpeg's names of the source's format.
   bool is_format(std::string_view name) const;
-  /// Whether height and width are exchanged when the frames are shown.
-  bool is_turned() const { return orientation_ >= 5; }
-  /// `frame`, turned as the file says it is to be shown; `number`, from 0, is for errors.
+  /// Of the frames by the header, as they are shown.
+  FrameSize size() const;
+  /// `frame` as the file says it is to be shown: turned or mirrored, in square pixels. `number`, from 0, is for errors.
   Image convert(int64_t number);
 
  private:
@@ -44,10 +53,11 @@ class VideoDecoder {
   void open(const VideoSource& source);
   void choose_stream();
   void open_decoder(int threads);
+  AVRational pixel_aspect(AVFrame* of) const;
 
   const std::string name_;
   const AVCodec* kind_ = nullptr;
-  int orientation_ = 1;
+  int orientation_ = 1;                   // Exif's number
   std::unique_ptr<StandardInput> input_;  // before `format`, which reads from it
   ScalerPointer scaler_;
   std::vector<uint8_t> rows_;  // of the frame that is converted

@@ -46,7 +46,7 @@ struct VideoStream::Reader {
   double rate = 0, duration = 0;
   int64_t total = 0;  // frames of the whole video by its header, 0: unknown
   bool has_audio = false;
-  int64_t missed = 0, damaged = 0;
+  int64_t missed = 0;
   std::optional<int64_t> first;  // number of the first frame not before `start`
 };
 
@@ -77,7 +77,7 @@ class PictureReader final : public VideoStream::Reader {
 
  private:
   VideoFrame read(int64_t number, double seconds) {
-    VideoFrame frame{{}, number, seconds, ""};
+    VideoFrame frame{{}, number, seconds};
     try {
       frame.image = read_image(pictures_[static_cast<size_t>(number)]);
       height = frame.image.height;
@@ -107,6 +107,14 @@ VideoSource source_of(const std::string& name, const VideoStreamOptions& options
   if (options.rate > 0) source.settings.emplace_back("framerate", fmt::format("{}", options.rate));
   if (!pixel_format.empty()) source.settings.emplace_back("pixel_format", pixel_format);
   return source;
+}
+
+bool is_key_frame(const AVFrame& frame) {
+#ifdef AV_FRAME_FLAG_KEY
+  return frame.flags & AV_FRAME_FLAG_KEY;
+#else
+  return frame.key_frame != 0;
+#endif
 }
 
 // Whether a JPEG has its end.
@@ -185,6 +193,7 @@ class FileReader final : public VideoStream::Reader {
   int64_t last_place_ = -1;
   bool last_is_cut_ = false;
   bool last_is_damaged_ = false;  // the last frame, in part
+  bool is_damaged_ = false;       // or it builds on one that is, or is missing
   std::string fault_;             // why no more can be read
 };
 
@@ -195,9 +204,8 @@ FileReader::FileReader(const std::string& name, const VideoStreamOptions& option
   // VP8 has packets that are never shown; those of interlaced video may hold half a frame.
   by_packets_ = parameters.codec_id != AV_CODEC_ID_VP8 &&
                 (parameters.field_order == AV_FIELD_UNKNOWN || parameters.field_order == AV_FIELD_PROGRESSIVE);
-  height = parameters.height;
-  width = parameters.width;
-  if (decoder_.is_turned()) std::swap(height, width);
+  height = decoder_.size().height;
+  width = decoder_.size().width;
   const AVRational average = stream.avg_frame_rate.num > 0 ? stream.avg_frame_rate : stream.r_frame_rate;
   if (average.num > 0 && average.den > 0) rate = av_q2d(average);
   if (stream.duration != AV_NOPTS_VALUE && stream.duration > 0) {
@@ -220,8 +228,7 @@ std::optional<VideoFrame> FileReader::next() {
     if (ended_) finish();
     ended_ = ended_ || seconds_ >= options.end;
     if (ended_ || seconds_ < options.start || !is_wanted(number_)) continue;
-    damaged += last_is_damaged_;
-    VideoFrame frame{{}, number_, seconds_, ""};
+    VideoFrame frame{{}, number_, seconds_, "", is_damaged_};
     try {
       frame.image = decoder_.convert(number_);
     } catch (const Error& error) {
@@ -349,7 +356,9 @@ bool FileReader::number_frame() {
       left_out = 0;
     }
   }
-  if (first) missed += left_out;  // before, they may be those that build on frames before a key frame
+  const int64_t missing = first ? left_out : 0;  // before, they may be those that build on frames before a key frame
+  missed += missing;
+  is_damaged_ = last_is_damaged_ || (!is_key_frame(frame) && (is_damaged_ || missing > 0));
   if (number_ >= 0) longest_gap_ = std::max(longest_gap_, seconds - seconds_);
   number_ += 1 + left_out;
   seconds_ = seconds;
@@ -363,8 +372,10 @@ std::string FileReader::early_end() const {
   const AVFormatContext& format = *decoder_.format;
   const AVStream& stream = decoder_.stream();
   if (format.duration_estimation_method == AVFMT_DURATION_FROM_STREAM && duration > 0) {
-    // A container may state one duration for all that it holds.
-    const bool is_own = stream.duration != AV_NOPTS_VALUE && stream.duration > 0;
+    // A container may state one duration for all that it holds, which FFmpeg then gives to each stream.
+    constexpr double kSame = 2e-3;  // seconds
+    const bool is_own = stream.duration != AV_NOPTS_VALUE && stream.duration > 0 &&
+                        std::abs(duration - static_cast<double>(format.duration) / AV_TIME_BASE) > kSame;
     const int64_t own_begin = stream.start_time == AV_NOPTS_VALUE ? 0 : stream.start_time;
     const int64_t begin = format.start_time == AV_NOPTS_VALUE ? 0 : format.start_time;
     const double missing = duration + (is_own ? static_cast<double>(own_begin) * unit_ - video_end_
@@ -384,6 +395,7 @@ std::string FileReader::early_end() const {
 // Throws Error if the video has broken off before its end.
 void FileReader::finish() {
   if (first) missed += by_packets_ ? static_cast<int64_t>(expected_.size()) : faults_;
+  check(number_ >= 0 || !decoder_.is_pipe(), "{}: has no frame that can be decoded{}", decoder_.name(), kNoJumps);
   const std::string fault = early_end();
   check(fault.empty(), "{}: breaks off after {} frames, at {:.2f} s ({}); the file is truncated or damaged",
         decoder_.name(), number_ + 1, seconds_, fault);
@@ -419,7 +431,6 @@ double VideoStream::rate() const { return reader_->rate; }
 double VideoStream::duration() const { return reader_->duration; }
 bool VideoStream::has_audio() const { return reader_->has_audio; }
 int64_t VideoStream::missed() const { return reader_->missed; }
-int64_t VideoStream::damaged() const { return reader_->damaged; }
 
 std::optional<int64_t> VideoStream::frame_count() const {
   const Reader& reader = *reader_;

@@ -16,10 +16,13 @@
 namespace sandglass {
 
 struct VideoFrame {
-  Image image;         ///< upright; its size may change within a video
-  int64_t number = 0;  ///< counted from 0 over all frames of the video, also those that are not asked for
-  double seconds = 0;  ///< when it is shown, after the video's first frame, as the video says it
-  std::string error;   ///< why there is no image
+  Image image;             ///< upright, in square pixels; its size may change within a video
+  int64_t number = 0;      ///< counted from 0 over all frames of the video, also those that are not asked for
+  double seconds = 0;      ///< when it is shown, after the video's first frame, as the video says it
+  std::string error = "";  ///< why there is no image
+  /// As far as the decoder noticed, parts of it could not be decoded, or it builds on such a frame or a missing one:
+  /// all up to the next key frame do.
+  bool is_damaged = false;
 };
 
 struct VideoStreamOptions {
@@ -55,7 +58,7 @@ class VideoStream {
   /// if reading fails, or it ends much earlier than its header says. All frames before that have been given.
   std::optional<VideoFrame> next();
 
-  /// Pixels of the frames by the header, upright; 0: not known before the first frame.
+  /// Pixels of the frames by the header, as VideoFrame's; 0: not known before the first frame.
   int height() const;
   int width() const;
   double rate() const;      ///< frames a second by the header, on average; 0: unknown
@@ -66,8 +69,6 @@ class VideoStream {
   /// Frames so far that could not be decoded, so that next() left them out. What a damaged container has lost
   /// altogether is not known: the seconds of the frames after it stay right, their numbers do not.
   int64_t missed() const;
-  /// Frames so far that next() gave although parts of them could not be decoded, as far as the decoder noticed.
-  int64_t damaged() const;
 
   struct Reader;  ///< one way to read
 

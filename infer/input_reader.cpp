@@ -12,14 +12,6 @@ VideoStream open_video(const Input& input, const VideoStreamOptions& options) {
   return VideoStream(input.path.string(), options);
 }
 
-void add_remarks(const VideoStream& video, const std::string& name, std::vector<std::string>& remarks) {
-  if (video.missed() > 0)
-    remarks.push_back(fmt::format("{}: frames that are damaged and missing in the results: {}", name, video.missed()));
-  if (video.damaged() > 0)
-    remarks.push_back(fmt::format("{}: frames that are damaged in part, of which the results may be wrong: {}", name,
-                                  video.damaged()));
-}
-
 }  // namespace
 
 InputReader::InputReader(std::span<const Input> inputs, const VideoStreamOptions& video, int frames)
@@ -47,6 +39,7 @@ std::optional<Work> InputReader::next() {
           break;
         }
         bytes += frame->image.rgb.size();
+        if (frame->is_damaged && damaged_++ == 0) first_damaged_ = frame->seconds;
         work.frames.push_back(std::move(*frame));
         any_frame_ = true;
       }
@@ -54,15 +47,26 @@ std::optional<Work> InputReader::next() {
     } catch (const std::exception& problem) {
       work.video_error = problem.what();
     }
-    if (is_end || !work.video_error.empty()) {
-      if (video_) add_remarks(*video_, input.path.string(), remarks_);
-      video_.reset();
-      any_frame_ = false;
-      ++input_;
-    }
+    if (is_end || !work.video_error.empty()) end_video();
     if (!work.frames.empty() || !work.video_error.empty()) return work;
   }
   return {};
+}
+
+void InputReader::end_video() {
+  const std::string name = inputs_[input_].path.string();
+  if (video_ && video_->missed() > 0)
+    remarks_.push_back(
+        fmt::format("{}: frames that are damaged and missing in the results: {}", name, video_->missed()));
+  if (damaged_ > 0)
+    remarks_.push_back(
+        fmt::format("{}: frames that are damaged or build on damaged ones, of which the results may be wrong: {}, the "
+                    "first at {:.3f} s",
+                    name, damaged_, first_damaged_));
+  video_.reset();
+  any_frame_ = false;
+  damaged_ = 0;
+  ++input_;
 }
 
 }  // namespace sandglass

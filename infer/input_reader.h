@@ -34,12 +34,16 @@ class InputReader {
   const std::vector<std::string>& remarks() const { return remarks_; }
 
  private:
+  void end_video();
+
   const std::span<const Input> inputs_;
   const VideoStreamOptions options_;
   const size_t frames_;
   size_t input_ = 0;
   std::optional<VideoStream> video_;  // of inputs_[input_]
   bool any_frame_ = false;            // of it
+  int64_t damaged_ = 0;               // frames of it that are
+  double first_damaged_ = 0;          // seconds
   std::vector<std::string> remarks_;
 };
 

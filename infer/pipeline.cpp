@@ -241,7 +241,7 @@ std::vector<Prepared> InferencePipeline::Implementation::prepare(const Input& in
   for (VideoFrame& frame : work.frames) {
     if (interrupted()) break;
     Prepared& added = add();
-    added.prediction.frame = FrameTime{frame.number, frame.seconds, work.end, work.rate};
+    added.prediction.frame = FrameTime{frame.number, frame.seconds, work.end, work.rate, frame.is_damaged};
     prepare(added, tracker ? &*tracker : nullptr, [&] {
       check(frame.error.empty(), "{}", frame.error);
       return std::move(frame.image);

@@ -41,10 +41,11 @@ struct FacePrediction {
 
 /// Which frame of a video a picture is.
 struct FrameTime {
-  int64_t number = 0;  ///< counted from 0 over all frames of the video, also those that are not read
-  double seconds = 0;  ///< when it is shown, from the video's beginning
-  double end = 0;      ///< when what is read of the video ends, as its header tells; 0: unknown
-  double rate = 0;     ///< of the frames that are read, a second, on average; 0: unknown
+  int64_t number = 0;       ///< counted from 0 over all frames of the video, also those that are not read
+  double seconds = 0;       ///< when it is shown, from the video's beginning
+  double end = 0;           ///< when what is read of the video ends, as its header tells; 0: unknown
+  double rate = 0;          ///< of the frames that are read, a second, on average; 0: unknown
+  bool is_damaged = false;  ///< as VideoFrame's: what is read from it may be wrong
 };
 
 /// One picture: a file, or a frame of a video.

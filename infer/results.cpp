@@ -143,6 +143,7 @@ void JsonWriter::add(const PicturePrediction& prediction) {
   if (prediction.frame) {
     json["frame"] = prediction.frame->number + 1;
     json["timestamp"] = prediction.frame->seconds;
+    if (prediction.frame->is_damaged) json["damaged"] = true;
   }
   if (!prediction.error.empty()) {
     json["error"] = prediction.error;

@@ -67,7 +67,7 @@ class OpenFaceWriter final : public ResultWriter {
 
 /// JSON: {"program", "weights", "aus", "inputs": [picture, ...]} or, as lines, {"program", "weights", "aus"} and then a
 /// line for each picture. A picture is {"input", "frame", "timestamp", "width", "height", "faces": [...]} (frame and
-/// timestamp of videos only) or {"input", "error"}.
+/// timestamp of videos only, with "damaged": true of damaged frames) or {"input", "error"}.
 class JsonWriter final : public ResultWriter {
  public:
   enum class Layout { document, lines };

@@ -23,7 +23,9 @@ struct VideoFormat {
   int b_frames = 0;                 ///< between two others at most: they are stored after the frame that follows them
   std::vector<int64_t> times = {};  ///< when each frame is shown, in 1/25 s; empty: 25 frames a second
   int turn = 0;                     ///< degrees by which the frames are to be turned clockwise when shown
-  bool fragments = false;           ///< of an MP4: one from each key frame to the next
+  bool mirrored = false;            ///< after that, left and right are to be exchanged
+  AVRational pixel_aspect = {1, 1};
+  bool fragments = false;  ///< of an MP4: one from each key frame to the next
 };
 
 /// Writes pictures of one size (even sides) as a video; the container follows from the file's name.
@@ -44,13 +46,16 @@ inline void write_video(const std::filesystem::path& path, const std::vector<Ima
   codec->max_b_frames = wanted.b_frames;
   codec->bit_rate = 4'000'000;
   codec->thread_count = 1;
+  codec->sample_aspect_ratio = wanted.pixel_aspect;
   if (format->oformat->flags & AVFMT_GLOBALHEADER) codec->flags |= AV_CODEC_FLAG_GLOBAL_HEADER;
   check(avcodec_open2(codec, encoder, nullptr) >= 0, "the encoder does not open");
   avcodec_parameters_from_context(stream->codecpar, codec);
   stream->time_base = codec->time_base;
-  if (wanted.turn != 0) {
+  stream->sample_aspect_ratio = wanted.pixel_aspect;
+  if (wanted.turn != 0 || wanted.mirrored) {
     uint8_t* matrix = av_stream_new_side_data(stream, AV_PKT_DATA_DISPLAYMATRIX, 9 * sizeof(int32_t));
     av_display_rotation_set(reinterpret_cast<int32_t*>(matrix), wanted.turn);
+    av_display_matrix_flip(reinterpret_cast<int32_t*>(matrix), wanted.mirrored, 0);
   }
   check(avio_open(&format->pb, path.c_str(), AVIO_FLAG_WRITE) >= 0, "{}: cannot be written", path.string());
   AVDictionary* settings = nullptr;

@@ -5,6 +5,7 @@
 
 #include <thread>
 
+#include "face/jpeg.h"
 #include "face/video.h"
 #include "tests/face/one_line_error.h"
 #include "tests/face/video_file.h"
@@ -118,6 +119,49 @@ TEST(VideoStream, FramesStandUpright) {
   EXPECT_LT(frames[1].image.at(24, 16)[0], 60);
 }
 
+// All eight ways in which the matrix of a video may turn and mirror it, against those of a photograph's Exif number.
+TEST(VideoStream, FramesAreTurnedAndMirroredLikePhotographs) {
+  const TemporaryFolder folder;
+  const Image stored = numbered(11);
+  const std::pair<int, bool> ways[] = {{0, false}, {0, true},   {180, false}, {180, true},
+                                       {90, true}, {90, false}, {270, true},  {270, false}};
+  for (int orientation = 1; orientation <= 8; ++orientation) {
+    const auto [turn, mirrored] = ways[orientation - 1];
+    write_video(folder / "v.mp4", {stored}, {.turn = turn, .mirrored = mirrored});
+    VideoStream video((folder / "v.mp4").string());
+    const Image shown = video.next().value().image, wanted = upright(Image(stored), orientation);
+    ASSERT_EQ(shown.width, wanted.width) << orientation;
+    int far = 0;
+    for (size_t i = 0; i < wanted.rgb.size(); ++i) far += std::abs(shown.rgb[i] - wanted.rgb[i]) > 60;
+    EXPECT_LT(far, static_cast<int>(wanted.rgb.size()) / 20) << orientation;
+  }
+}
+
+TEST(VideoStream, FramesHaveSquarePixels) {
+  const TemporaryFolder folder;
+  const Image image = numbered(37);
+  struct {
+    AVRational aspect;
+    int turn, height, width;
+  } const cases[] = {{{16, 11}, 0, 32, 140}, {{10, 11}, 0, 35, 96}, {{16, 11}, 90, 140, 32}, {{1000, 999}, 0, 32, 96}};
+  for (const char* name : {"v.mp4", "v.mkv"}) {
+    for (const auto& c : cases) {
+      if (c.turn != 0 && name == std::string("v.mkv")) continue;  // it has no matrix
+      write_video(folder / name, {image, image}, {.turn = c.turn, .pixel_aspect = c.aspect});
+      VideoStream video((folder / name).string());
+      EXPECT_EQ(video.height(), c.height) << name;
+      EXPECT_EQ(video.width(), c.width) << name;
+      const Image shown = video.next().value().image;
+      EXPECT_EQ(shown.height, c.height) << name;
+      EXPECT_EQ(shown.width, c.width) << name;
+      if (c.turn == 0) {  // bars as wide as ever, in proportion
+        for (int bit = 0; bit < kNumberBits; ++bit)
+          EXPECT_EQ(shown.at(16, (2 * bit + 1) * c.width / (2 * kNumberBits))[1] > 128, 37 >> bit & 1) << name << bit;
+      }
+    }
+  }
+}
+
 TEST(VideoStream, SaysThatAVideoBreaksOff) {
   const TemporaryFolder folder;
   for (const Case& c : {Case{"v.mkv", {"mpeg4", 12, 2}}, Case{"v.avi", {"mjpeg", 1, 0}}}) {
@@ -194,6 +238,25 @@ TEST(VideoStream, GoesOnAfterADamagedFrame) {
     expect_right_images(frames);
     EXPECT_EQ(video.missed(), 1);
   }
+}
+
+// A frame that builds on others, lost: all up to the next key frame build on it.
+TEST(VideoStream, SaysWhichFramesBuildOnDamage) {
+  const TemporaryFolder folder;
+  write_video(folder / "v.avi", numbered_images(40), {"mpeg4", 10, 0});
+  std::string bytes = folder.read("v.avi");
+  size_t place = bytes.find("movi");  // where the frames begin, each with the name of its stream and its size
+  for (int frame = 0; frame <= 12; ++frame) place = bytes.find("00dc", place + 1);
+  const size_t size = static_cast<uint8_t>(bytes[place + 4]) + 256u * static_cast<uint8_t>(bytes[place + 5]);
+  bytes.replace(place + 8, size, size, '\0');
+  VideoStream video(folder.write("v.avi", bytes).string());
+  std::vector<int64_t> damaged;
+  for (const VideoFrame& frame : all_frames(video)) {
+    EXPECT_NE(frame.number, 12);
+    if (frame.is_damaged) damaged.push_back(frame.number);
+  }
+  EXPECT_EQ(video.missed(), 1);
+  EXPECT_THAT(damaged, ElementsAre(13, 14, 15));  // of frame 16 the encoder makes a key frame: much changes with it
 }
 
 // Two streams of JPEGs without a container, of different sizes, one behind the other.
