@@ -4,16 +4,16 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cmath>
 #include <iostream>
-#include <set>
 
 #include "cli/build_info.h"
 #include "cli/commands.h"
 #include "engine/error.h"
 #include "face/au_points.h"
-#include "infer/overlay_writer.h"
+#include "infer/au_choice.h"
 #include "infer/pipeline.h"
-#include "infer/results.h"
+#include "infer/result_files.h"
 #include "infer/steady.h"
 #include "train/manifest.h"
 #include "train/progress.h"
@@ -25,14 +25,12 @@ struct InferFlags {
   std::vector<std::filesystem::path> inputs;
   bool sequence = false;
   std::filesystem::path weights, landmarks;
-  std::filesystem::path csv, openface, json, json_lines, heatmaps, overlay;
+  ResultFileOptions results;
   std::vector<std::string> aus;  // to read; empty: all of the network
-  double threshold = 2;          // as eval's
   double smoothing = 0;
   std::optional<double> baseline;
-  bool anonymize = false;
   InferenceOptions options;
-  bool force = false, quiet = false;
+  bool quiet = false;
 };
 
 // A manifest (or any CSV with its columns `image` and x_0 ... y_67), an imglab XML, or a folder of .pts files.
@@ -62,103 +60,6 @@ void set_size(VideoStreamOptions& video, const std::string& text) {
     throw CLI::ValidationError("--size", fmt::format("{}, expected WIDTHxHEIGHT in pixels, for example 640x480", text));
 }
 
-void make_folder(const std::filesystem::path& folder) {
-  std::error_code error;
-  std::filesystem::create_directories(folder, error);
-  check(std::filesystem::is_directory(folder), "{}: this folder cannot be made ({})", folder.string(), error.message());
-}
-
-// What a run writes.
-class Results {
- public:
-  // Files that cannot be written, or must not be, are said before the work, not after it.
-  Results(const InferFlags& flags, std::span<const Input> inputs, const std::vector<std::string>& aus, int map_size)
-      : force_(flags.force) {
-    for (const Input& input : inputs) {
-      read_.push_back(input.path);
-      read_.insert(read_.end(), input.files.begin(), input.files.end());
-    }
-    read_.insert(read_.end(), {flags.weights, flags.landmarks});
-    const std::string program = fmt::format("sandglass {}", kVersion);
-    if (claim(flags.csv)) add<CsvWriter>(flags.csv, aus, flags.threshold);
-    if (claim(flags.json))
-      add<JsonWriter>(flags.json, aus, program, flags.weights.string(), JsonWriter::Layout::document);
-    if (claim(flags.json_lines))
-      add<JsonWriter>(flags.json_lines, aus, program, flags.weights.string(), JsonWriter::Layout::lines);
-    if (claim(flags.heatmaps)) add<HeatmapWriter>(flags.heatmaps, aus, map_size);
-    if (!flags.openface.empty())
-      add<OpenFaceWriter>(claim_folder(flags.openface, inputs, ".csv", ".csv"), aus, flags.threshold);
-    if (!flags.overlay.empty())
-      add<OverlayWriter>(claim_folder(flags.overlay, inputs, ".jpg", ".mp4"), inputs, aus, flags.anonymize,
-                         flags.options.video.format.empty());
-  }
-
-  void add(const PicturePrediction& prediction) {
-    for (const auto& writer : writers_) writer->add(prediction);
-  }
-  // Completes all that can be: what was read is not lost because one file cannot be written. Then throws the first
-  // error.
-  void commit() {
-    std::exception_ptr first;
-    for (const auto& writer : writers_) {
-      try {
-        writer->commit();
-        for (const std::string& remark : writer->remarks()) fmt::print(stderr, "sandglass: note: {}\n", remark);
-      } catch (const std::exception&) {
-        if (!first) first = std::current_exception();
-      }
-    }
-    if (first) std::rethrow_exception(first);
-  }
-  std::vector<std::string> failures() const {
-    std::vector<std::string> all;
-    for (const auto& writer : writers_) {
-      const std::vector<std::string> of_writer = writer->failures();
-      all.insert(all.end(), of_writer.begin(), of_writer.end());
-    }
-    return all;
-  }
-  bool none() const { return writers_.empty(); }
-  bool on_standard_output() const { return on_standard_output_; }
-
- private:
-  template <typename Writer, typename... Arguments>
-  void add(Arguments&&... arguments) {
-    writers_.push_back(std::make_unique<Writer>(std::forward<Arguments>(arguments)...));
-  }
-
-  // Whether this file is to be written. Throws Error if it is there and shall not be replaced.
-  bool claim(const std::filesystem::path& path) {
-    if (path.empty()) return false;
-    if (path == "-") {
-      check(!on_standard_output_, "only one of the results can go to standard output (-)");
-      return on_standard_output_ = true;
-    }
-    const std::filesystem::path whole = std::filesystem::weakly_canonical(path);
-    check(claimed_.insert(whole).second, "{}: two results would go into this file; name another", path.string());
-    std::error_code error;
-    if (!std::filesystem::is_regular_file(path, error)) return true;
-    for (const std::filesystem::path& source : read_)
-      check(!std::filesystem::equivalent(source, path, error), "{}: is read, and would be replaced by a result",
-            path.string());
-    check(force_, "{}: is there already; name another file, or give --force to replace it", path.string());
-    return true;
-  }
-  std::vector<std::filesystem::path> claim_folder(const std::filesystem::path& folder, std::span<const Input> inputs,
-                                                  const std::string& of_picture, const std::string& of_video) {
-    make_folder(folder);
-    std::vector<std::filesystem::path> paths = output_paths(folder, inputs, of_picture, of_video);
-    for (const std::filesystem::path& path : paths) claim(path);
-    return paths;
-  }
-
-  const bool force_;
-  std::vector<std::filesystem::path> read_;  // what the run reads
-  std::set<std::filesystem::path> claimed_;
-  std::vector<std::unique_ptr<ResultWriter>> writers_;
-  bool on_standard_output_ = false;
-};
-
 // What happened to the inputs, and what the user sees of it meanwhile.
 class Tally {
  public:
@@ -182,13 +83,15 @@ class Tally {
     ++video_frames_;
   }
 
-  // One line about the video that is read.
-  std::string state(const PicturePrediction& prediction) const {
+  // One line about the video that is read; `pass` begins it.
+  std::string state(const PicturePrediction& prediction, const char* pass) const {
     const FrameTime& frame = *prediction.frame;
     const double passed = seconds_since(video_begin_), done = frame.seconds - first_second_;
-    std::string line = inputs_ > 1 ? fmt::format("({} of {}) ", prediction.input + 1, inputs_) : "";
+    std::string line = inputs_ > 1 ? fmt::format("{}({} of {}) ", pass, prediction.input + 1, inputs_) : pass;
     line += fmt::format("{}  {}", prediction.path.filename().string(), duration_text(frame.seconds));
     if (frame.end > 0) line += " of " + duration_text(frame.end);
+    constexpr double kShort = 0.5;  // seconds, of which nothing can be said
+    if (passed < kShort) return line;
     line += fmt::format("  {:.1f} frames/s  {:.2f} x real time", static_cast<double>(video_frames_) / passed,
                         done / passed);
     if (frame.end > frame.seconds && done > 0)
@@ -202,6 +105,7 @@ class Tally {
                        faces_, without_face_, failures_.size(), seconds, static_cast<double>(pictures_) / seconds);
   }
   const std::vector<std::string>& failures() const { return failures_; }
+  bool none_read() const { return pictures_ == 0; }
 
  private:
   using Clock = std::chrono::steady_clock;
@@ -219,63 +123,43 @@ class Tally {
   size_t video_frames_ = 0;
 };
 
-// Which of the network's Action Units are asked for, in the order in which they are.
-class AuChoice {
- public:
-  AuChoice(const InferFlags& flags, const Weights& weights) {
-    for (const std::string& asked : flags.aus.empty() ? weights.aus : flags.aus) {
-      names_.push_back(normalise_au_name(asked));
-      const auto found = std::ranges::find(weights.aus, names_.back());
-      check(found != weights.aus.end(), "{}: reads {}, not {}; leave it out of --aus, or name other weights",
-            flags.weights.string(), fmt::join(weights.aus, ", "), names_.back());
-      places_.push_back(static_cast<size_t>(found - weights.aus.begin()));
-    }
-    chooses_ = names_ != weights.aus;
-  }
-  const std::vector<std::string>& names() const { return names_; }
+void check_usage(bool good, const char* flag, const char* fault) {
+  if (!good) throw CLI::ValidationError(flag, fault);
+}
 
-  // Leaves these alone, in this order.
-  void apply(PicturePrediction& prediction) const {
-    if (!chooses_) return;
-    for (FacePrediction& face : prediction.faces) {
-      const size_t pixels = face.heatmaps.size() / face.aus.size();
-      std::vector<AuPrediction> aus;
-      std::vector<float> heatmaps;
-      for (const size_t place : places_) {
-        aus.push_back(face.aus[place]);
-        const auto map = face.heatmaps.begin() + static_cast<ptrdiff_t>(place * pixels);
-        heatmaps.insert(heatmaps.end(), map, map + static_cast<ptrdiff_t>(pixels));
-      }
-      face.aus = std::move(aus);
-      face.heatmaps = std::move(heatmaps);
-    }
-  }
-
- private:
-  std::vector<std::string> names_;
-  std::vector<size_t> places_;
-  bool chooses_ = false;
-};
+// What is wrong whatever the inputs and the network are.
+void check_flags(const InferFlags& flags) {
+  const InferenceOptions& options = flags.options;
+  const ResultFileOptions& results = flags.results;
+  check_usage(!results.anonymous || !results.overlay.empty(), "--anonymize",
+              "it is about overlays; give --overlay, too");
+  check_usage(!results.anonymous || (options.max_faces == 0 && flags.landmarks.empty() &&
+                                     options.detector.threshold <= 0 && options.detector.minimum_face == 0),
+              "--anonymize",
+              "it hides the faces that are read; --max-faces, --min-face, --min-confidence and --landmarks would leave "
+              "some open: leave them out");
+  check_usage(options.video.end > options.video.start, "--end", "must be after --start");
+  check_usage((results.csv == "-") + (results.json == "-") + (results.json_lines == "-") <= 1, "--csv, --json, --jsonl",
+              "only one of the results can go to standard output (-)");
+  check_usage(results.heatmaps != "-", "--heatmaps", "they cannot be written to standard output; name a file");
+  constexpr double kLeastFace = 40;
+  check_usage(options.detector.minimum_face == 0 || options.detector.minimum_face >= kLeastFace, "--min-face",
+              "expected 40 or more, or 0");
+  check_usage(std::ranges::find(flags.aus, "") == flags.aus.end(), "--aus", "a name is empty");
+}
 
 void check_flags(const InferFlags& flags, std::span<const Input> inputs, const Weights& weights) {
   const bool no_heatmaps = weights.config.head == Head::regression;
-  const bool any_picture = std::ranges::any_of(inputs, [](const Input& i) { return i.kind == InputKind::picture; });
+  const auto is_picture = [](const Input& input) { return input.kind == InputKind::picture; };
   const auto refuse = [&](const char* flag, const std::filesystem::path& path) {
     check(path.empty(), "{}: this network states intensities and has no heatmaps; leave out {}", flags.weights.string(),
           flag);
   };
-  if (no_heatmaps) refuse("--heatmaps", flags.heatmaps);
-  if (no_heatmaps && any_picture) refuse("--overlay", flags.overlay);  // videos have bars
-  const InferenceOptions& options = flags.options;
-  check(!flags.anonymize || !flags.overlay.empty(), "--anonymize is about overlays; give --overlay, too");
-  check(!flags.anonymize || (options.max_faces == 0 && flags.landmarks.empty() && options.detector.threshold <= 0 &&
-                             options.detector.minimum_face == 0),
-        "--anonymize hides the faces that are read; --max-faces, --min-face, --min-confidence and --landmarks would "
-        "leave some open: leave them out");
-  check(options.video.end > options.video.start, "--start {} and --end {}: the end must be after the start",
-        options.video.start, options.video.end);
+  if (no_heatmaps) refuse("--heatmaps", flags.results.heatmaps);
+  if (no_heatmaps && std::ranges::any_of(inputs, is_picture))
+    refuse("--overlay", flags.results.overlay);  // videos have bars
   for (const Input& input : inputs) {
-    if (input.kind == InputKind::picture) continue;
+    if (is_picture(input)) continue;
     check(flags.landmarks.empty(), "{}: --landmarks is for pictures; leave it out, faces in videos are found",
           input.path.string());
     std::error_code error;
@@ -285,69 +169,114 @@ void check_flags(const InferFlags& flags, std::span<const Input> inputs, const W
   }
 }
 
+void note(const std::string& remark) { fmt::print(stderr, "sandglass: note: {}\n", one_line(remark)); }
+
+// Flags that these inputs leave without an effect.
+void note_idle_flags(const InferFlags& flags, std::span<const Input> inputs) {
+  const VideoStreamOptions& video = flags.options.video;
+  const auto is_video = [](const Input& input) { return input.kind != InputKind::picture; };
+  const std::pair<const char*, bool> of_videos[] = {
+      {"--smooth", flags.smoothing > 0}, {"--baseline", flags.baseline.has_value()},
+      {"--start", video.start > 0},      {"--end", std::isfinite(video.end)},
+      {"--every", video.every > 1},      {"--rate", video.rate > 0},
+      {"--size", video.width > 0},       {"--pixel-format", !video.pixel_format.empty()}};
+  const bool no_video = std::ranges::none_of(inputs, is_video);
+  for (const auto& [flag, given] : of_videos)
+    if (given && no_video)
+      note(fmt::format("{} does nothing here: it is about videos, and there are only pictures", flag));
+  // A file says these itself, unless --format says that it does not.
+  for (const Input& input : inputs) {
+    if (input.kind != InputKind::video || !video.format.empty() || input.path.string().starts_with("/dev/")) continue;
+    for (const auto& [flag, given] : std::span(of_videos).last(3))
+      if (given) note(fmt::format("{}: {} does nothing for it without --format", input.path.string(), flag));
+  }
+}
+
 int infer(const InferFlags& flags) {
+  check_flags(flags);
   const InputList list =
       find_inputs(flags.inputs, {.sequences = flags.sequence, .videos = !flags.options.video.format.empty()});
-  for (const std::string& remark : list.remarks) fmt::print(stderr, "sandglass: note: {}\n", remark);
+  std::ranges::for_each(list.remarks, note);
+  note_idle_flags(flags, list.inputs);
 
   const Weights weights = read_weights(flags.weights);
   check_flags(flags, list.inputs, weights);
-  const AuChoice choice(flags, weights);
+  const AuChoice choice(flags.aus, weights, flags.weights.string());
   InferenceOptions options = flags.options;
   std::optional<GivenLandmarks> landmarks;
   if (!flags.landmarks.empty()) options.landmarks = &landmarks.emplace(read_landmarks(flags.landmarks));
-  if (flags.anonymize) options.detect_every = 1;  // or a face that appears is open until the next whole search
-  options.keep_images = !flags.overlay.empty();
-  options.keep_heatmaps = weights.config.head == Head::heatmap && (options.keep_images || !flags.heatmaps.empty());
+  ResultFileOptions result_options = flags.results;
+  result_options.program = fmt::format("sandglass {}", kVersion);
+  result_options.weights = flags.weights.string();
+  result_options.with_sound = options.video.format.empty();
+  if (result_options.anonymous) options.detect_every = 1;  // or a face that appears is open until the next whole search
+  options.keep_images = !result_options.overlay.empty();
+  options.keep_heatmaps =
+      weights.config.head == Head::heatmap && (options.keep_images || !result_options.heatmaps.empty());
   options.interrupted = &interrupted_by_signal();
-  Results results(flags, list.inputs, choice.names(), weights.config.map_size());
+  ResultFiles results(result_options, list.inputs, choice.names(), weights.config.map_size(),
+                      {flags.weights, flags.landmarks});
 
   InferencePipeline pipeline(weights, options);
+  std::optional<Progress> progress(std::in_place, std::cerr, isatty(STDERR_FILENO) != 0);
+  const auto show = [&](const Tally& tally, const PicturePrediction& prediction, const char* pass) {
+    if (!flags.quiet && prediction.frame && progress->due()) progress->show(tally.state(prediction, pass));
+  };
+
   std::optional<NeutralBaseline> baseline;
   if (flags.baseline) {
     baseline.emplace(*flags.baseline);
+    Tally tally(list.inputs.size());
     const bool complete = pipeline.run(list.inputs, [&](PicturePrediction& prediction) {
       choice.apply(prediction);
       baseline->learn(prediction);
+      tally.count(prediction);
+      show(tally, prediction, "pass 1 of 2: ");
     });
     check(complete, "interrupted in the first of two passes; nothing is written");
+    if (const size_t count = baseline->seen_too_seldom())
+      note(fmt::format("faces that were seen in fewer than {} frames, which --baseline leaves as they are: {}",
+                       NeutralBaseline::kLeastFrames, count));
   }
   std::optional<Smoothing> smoothing;
   if (flags.smoothing > 0) smoothing.emplace(flags.smoothing);
 
   Tally tally(list.inputs.size());
-  std::ostream& out = results.on_standard_output() ? std::cerr : std::cout;
-  std::optional<Progress> progress(std::in_place, std::cerr, isatty(STDERR_FILENO) != 0);
   const auto take = [&](PicturePrediction& prediction) {
     choice.apply(prediction);
     if (baseline) baseline->apply(prediction);
     if (smoothing) smoothing->apply(prediction);
-    results.add(prediction);
     tally.count(prediction);
-    if (flags.quiet) return;
-    if (prediction.frame && progress->due()) progress->show(tally.state(prediction));
+    results.add(prediction);
+    show(tally, prediction, baseline ? "pass 2 of 2: " : "");
     const bool to_be_read = !prediction.frame || results.none();
-    if (prediction.error.empty() && to_be_read && !results.on_standard_output())
+    if (!flags.quiet && prediction.error.empty() && to_be_read && !results.on_standard_output())
       std::cout << to_text(prediction, choice.names());
   };
   bool complete = false;
+  std::string stopped;  // by what
   try {
     complete = pipeline.run(list.inputs, take);
-  } catch (...) {
-    try {
-      results.commit();
-    } catch (const std::exception&) {  // the error that is being reported came first
-    }
-    throw;
+    if (!complete) stopped = "interrupted";
+  } catch (const std::bad_alloc&) {
+    stopped = "not enough memory";
+  } catch (const std::exception& error) {
+    if (!results.failed()) stopped = error.what();  // results.commit() says it
   }
   progress.reset();
-  for (const std::string& remark : pipeline.remarks()) fmt::print(stderr, "sandglass: note: {}\n", remark);
-  results.commit();
+  std::ranges::for_each(pipeline.remarks(), note);
 
-  if (!flags.quiet) out << tally.summary() << std::endl;
   std::vector<std::string> failures = tally.failures();
-  for (std::string& failure : results.failures()) failures.push_back(std::move(failure));
-  if (!complete) failures.push_back("interrupted; the results so far are written");
+  const bool nothing = tally.none_read() && !results.failed();  // then nothing is replaced either
+  const std::vector<std::string> of_results = nothing ? std::vector<std::string>{} : results.commit();
+  std::ranges::for_each(results.remarks(), note);
+  failures.insert(failures.end(), of_results.begin(), of_results.end());
+  if (!stopped.empty())
+    failures.push_back(stopped + (nothing ? "; nothing is written" : "; the results so far are written"));
+  else if (nothing && !results.none())
+    note("nothing could be read, so no results are written");
+  std::ostream& out = results.on_standard_output() ? std::cerr : std::cout;
+  if (!flags.quiet) out << tally.summary() << std::endl;
   for (const std::string& failure : failures) fmt::print(stderr, "sandglass: error: {}\n", one_line(failure));
   return failures.empty() ? 0 : 1;
 }
@@ -373,20 +302,25 @@ Command add_infer(CLI::App& program) {
       ->delimiter(',')
       ->allow_extra_args(false);
 
-  app->add_option("--csv", flags->csv, "write a row per face; here and below - is standard output")->type_name("FILE");
-  app->add_option("--openface", flags->openface, "write a CSV per input as OpenFace does")->type_name("DIR");
-  app->add_option("--json", flags->json, "write everything about each picture as one document")->type_name("FILE");
-  app->add_option("--jsonl", flags->json_lines, "the same, a line per picture or frame")->type_name("FILE");
-  app->add_option("--heatmaps", flags->heatmaps, "write all heatmaps as one tensor")->type_name("FILE.safetensors");
-  app->add_option("--overlay", flags->overlay, "draw heatmaps over the faces: a picture per picture, a video per video")
+  app->add_option("--csv", flags->results.csv, "write a row per face; here and below - is standard output")
+      ->type_name("FILE");
+  app->add_option("--openface", flags->results.openface, "write a CSV per input as OpenFace does")->type_name("DIR");
+  app->add_option("--json", flags->results.json, "write everything about each picture as one document")
+      ->type_name("FILE");
+  app->add_option("--jsonl", flags->results.json_lines, "the same, a line per picture or frame")->type_name("FILE");
+  app->add_option("--heatmaps", flags->results.heatmaps, "write all heatmaps as one tensor")
+      ->type_name("FILE.safetensors");
+  app->add_option("--overlay", flags->results.overlay,
+                  "draw heatmaps over the faces: a picture per picture, a video per video")
       ->type_name("DIR");
-  app->add_flag("--anonymize", flags->anonymize, "make the faces in overlays unrecognisable");
-  app->add_flag("--force", flags->force, "replace results that are there already");
-  app->add_option("--threshold", flags->threshold, "from this intensity on an Action Unit counts as present (AU06_c)")
+  app->add_flag("--anonymize", flags->results.anonymous, "make the faces in overlays unrecognisable");
+  app->add_flag("--force", flags->results.replace, "replace results that are there already");
+  app->add_option("--threshold", flags->results.threshold,
+                  "from this intensity on an Action Unit counts as present (AU06_c)")
       ->type_name("I")
       ->check(within(0.001, 5.0))
       ->capture_default_str();
-  app->add_flag("--quiet", flags->quiet, "print nothing but errors");
+  app->add_flag("--quiet", flags->quiet, "print nothing but notes and errors");
 
   CLI::Option* registered =
       app->add_flag("--registered", options.registered, "the inputs are registered faces: squares, no detection");

@@ -71,17 +71,17 @@ int run(int count, char** arguments) {
     return report_usage(fmt::format("unknown command '{}'; the commands are {}", first, fmt::join(names, ", ")), "");
   try {
     program.parse(count, arguments);
+    for (const Command& command : commands) {
+      if (!command.app->parsed()) continue;
+      const int code = command.run();
+      std::cout.flush();
+      check(std::cout.good(), "the output could not be written to standard output");
+      return code;
+    }
   } catch (const CLI::Success& asked) {  // --help, --version
     return program.exit(asked);
   } catch (const CLI::ParseError& error) {
     return report_usage(message_of(error), named ? first : "");
-  }
-  for (const Command& command : commands) {
-    if (!command.app->parsed()) continue;
-    const int code = command.run();
-    std::cout.flush();
-    check(std::cout.good(), "the output could not be written to standard output");
-    return code;
   }
   return report_usage("no command given", "");
 }

@@ -23,15 +23,16 @@ std::string temporary_name(const std::filesystem::path& path) {
 
 }  // namespace
 
-OutputFile::OutputFile(std::filesystem::path path) : path_(std::move(path)) {
+OutputFile::OutputFile(std::filesystem::path path, Content content) : path_(std::move(path)), content_(content) {
   check(!path_.empty(), "the name of a file to write is empty");
   if (is_standard_output()) {
     descriptor_ = dup(STDOUT_FILENO);
     if (descriptor_ < 0) fail_with(errno);
     return;
   }
-  temporary_ = temporary_name(path_);
   std::error_code error;
+  if (std::filesystem::is_symlink(path_, error)) path_ = std::filesystem::weakly_canonical(path_, error);
+  temporary_ = temporary_name(path_);
   const auto status = std::filesystem::status(path_, error);
   check(!std::filesystem::is_directory(status),
         "{}: is a folder, expected the name of a file to write; it cannot be written", path_.string());
@@ -71,14 +72,40 @@ void OutputFile::append(OutputFile& other) {
 }
 
 void OutputFile::commit() {
-  if (incomplete_) fail_with(EIO);
-  flush();
-  if (!is_standard_output()) {
-    if (fsync(descriptor_) != 0) fail_with(errno);
-    if (std::rename(temporary_.c_str(), path_.c_str()) != 0) fail_with(errno);
+  if (error_ == 0) {
+    try {
+      flush();
+      if (!is_standard_output()) rename();
+    } catch (const Error&) {
+      if (error_ == 0) throw;
+    }
+  }
+  if (error_ != 0) {
+    if (!keep_lines()) fail_with(error_);
+    fail("{}: could not be written to its end ({}); it has the lines up to there", path_.string(),
+         std::strerror(error_));
   }
   close(descriptor_);
   descriptor_ = -1;
+}
+
+void OutputFile::rename() {
+  if (fsync(descriptor_) != 0) fail_with(errno);
+  if (std::rename(temporary_.c_str(), path_.c_str()) != 0) fail_with(errno);
+}
+
+// Cuts the file behind the last line that is complete and gives it its name; whether there is one now.
+bool OutputFile::keep_lines() {
+  std::error_code unknown;
+  if (content_ != Content::lines || is_standard_output() || std::filesystem::exists(path_, unknown)) return false;
+  char last = 0;
+  while (written_ > 0 && pread(descriptor_, &last, 1, static_cast<off_t>(written_ - 1)) == 1 && last != '\n')
+    --written_;
+  if (written_ == 0 || ftruncate(descriptor_, static_cast<off_t>(written_)) != 0) return false;
+  rename();
+  close(descriptor_);
+  descriptor_ = -1;
+  return true;
 }
 
 void OutputFile::flush() {
@@ -91,9 +118,10 @@ void OutputFile::write_all(std::string_view bytes) {
     const ssize_t written = write(descriptor_, bytes.data(), bytes.size());
     if (written < 0 && errno == EINTR) continue;
     if (written <= 0) {
-      incomplete_ = true;
-      fail_with(written < 0 ? errno : EIO);
+      error_ = written < 0 ? errno : EIO;
+      fail_with(error_);
     }
+    written_ += static_cast<uint64_t>(written);
     bytes.remove_prefix(static_cast<size_t>(written));
   }
 }

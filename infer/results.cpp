@@ -17,12 +17,12 @@ std::string dump(const ordered_json& json) { return json.dump(-1, ' ', false, or
 
 // The fields of all intensities, then those of all presences, a comma in front of each. An AU is present by the
 // intensity as it is written, so that a reader of both finds no contradiction.
-std::string reading_fields(const FacePrediction& face, int decimals, double threshold) {
+std::string reading_fields(const FacePrediction& face, int decimals, double threshold, int presence_decimals = 0) {
   std::string intensities, presences;
   for (const AuPrediction& au : face.aus) {
     const std::string intensity = fmt::format("{:.{}f}", au.intensity(), decimals);
     intensities += ',' + intensity;
-    presences += std::stod(intensity) >= threshold ? ",1" : ",0";
+    presences += fmt::format(",{:.{}f}", std::stod(intensity) >= threshold ? 1.0 : 0.0, presence_decimals);
   }
   return intensities + presences;
 }
@@ -62,14 +62,15 @@ ordered_json to_json(const FacePrediction& face, const std::vector<std::string>&
 }  // namespace
 
 CsvWriter::CsvWriter(const std::filesystem::path& path, const std::vector<std::string>& aus, double threshold)
-    : file_(path), au_count_(aus.size()), threshold_(threshold) {
+    : file_(path, OutputFile::Content::lines), au_count_(aus.size()), threshold_(threshold) {
   std::string header = "input,frame,face_id,timestamp,confidence,success" + reading_header(aus);
   for (const std::string& au : aus) header += fmt::format(",{0}_x,{0}_y", au);
   file_.append(header + '\n');
 }
 
 void CsvWriter::add(const PicturePrediction& prediction) {
-  if (prediction.is_video_end) return;
+  if (prediction.is_video_end && prediction.input == input_) return;  // its frames are there
+  input_ = prediction.input;
   const std::string name = csv_field(prediction.path.string());
   const auto& frame = prediction.frame;
   const std::string number = frame ? std::to_string(frame->number + 1) : "";
@@ -95,14 +96,14 @@ void OpenFaceWriter::add(const PicturePrediction& prediction) {
   if (file_ && prediction.input != input_) commit();
   if (!file_) {
     input_ = prediction.input;
-    file_ = std::make_unique<OutputFile>(paths_.at(input_));
+    file_ = std::make_unique<OutputFile>(paths_.at(input_), OutputFile::Content::lines);
     std::string header = prediction.frame ? "frame,face_id,timestamp,confidence,success" : "face,confidence";
     for (const char axis : {'x', 'y'})
       for (int point = 0; point < 68; ++point) header += fmt::format(",{}_{}", axis, point);
     file_->append(header + reading_header(aus_) + '\n');
   }
   const auto first_fields = [&](int id, float confidence, bool success) {
-    if (!prediction.frame) return fmt::format("{},{:.2f}", id, confidence);
+    if (!prediction.frame) return fmt::format("{},{:.3f}", id, confidence);
     return fmt::format("{},{},{:.3f},{:.2f},{}", prediction.frame->number + 1, id, prediction.frame->seconds,
                        confidence, success ? 1 : 0);
   };
@@ -116,7 +117,7 @@ void OpenFaceWriter::add(const PicturePrediction& prediction) {
     const Landmarks landmarks = face.landmarks.value_or(Landmarks{});
     for (const Point& point : landmarks) row += fmt::format(",{:.1f}", point.x);
     for (const Point& point : landmarks) row += fmt::format(",{:.1f}", point.y);
-    file_->append(row + reading_fields(face, 2, threshold_) + '\n');
+    file_->append(row + reading_fields(face, 2, threshold_, 1) + '\n');
   }
 }
 
@@ -127,7 +128,9 @@ void OpenFaceWriter::commit() {
 
 JsonWriter::JsonWriter(const std::filesystem::path& path, const std::vector<std::string>& aus,
                        const std::string& program, const std::string& weights, Layout layout)
-    : file_(path), aus_(aus), layout_(layout) {
+    : file_(path, layout == Layout::lines ? OutputFile::Content::lines : OutputFile::Content::whole),
+      aus_(aus),
+      layout_(layout) {
   const ordered_json head = {{"program", program}, {"weights", utf8_text(weights)}, {"aus", aus}};
   std::string text = dump(head);
   if (layout == Layout::document) {

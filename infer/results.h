@@ -4,6 +4,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -28,7 +29,8 @@ class ResultWriter {
   virtual std::vector<std::string> failures() const { return {}; }
 };
 
-/// CSV with a header, a row per face, and a row with success 0 for each picture without one:
+/// CSV with a header, a row per face, and a row with success 0 for each picture without one, or which could not be
+/// read, and for each video of which nothing could be read:
 ///   input,frame,face_id,timestamp,confidence,success,AU06_r,...,AU06_c,...,AU06_x,AU06_y,...
 /// under OpenFace's names. Intensities (0-5) and seconds with three decimals; AU06_c is 1 where the intensity as it is
 /// written is at least `threshold`, else 0; places of the peaks in picture pixels with two decimals. Frames count from
@@ -43,13 +45,14 @@ class CsvWriter final : public ResultWriter {
   OutputFile file_;
   size_t au_count_;
   double threshold_;
+  std::optional<size_t> input_;  // the last one
 };
 
 /// A CSV for each input, as OpenFace 2.2.0 writes it, with those of its columns that there are: for videos
 ///   frame,face_id,timestamp,confidence,success,x_0,...,x_67,y_0,...,y_67,AU06_r,...,AU06_c,...
 /// with zeros where a frame has no face, for photographs `face,confidence,x_0,...` and a row per face alone. Confidence
-/// and intensities have two decimals, landmarks one, and AU06_c is as CsvWriter's. Registered faces have no landmarks:
-/// zeros.
+/// (of photographs three) and intensities have two decimals, landmarks and AU06_c one; AU06_c is as CsvWriter's.
+/// Registered faces have no landmarks: zeros.
 class OpenFaceWriter final : public ResultWriter {
  public:
   /// `paths`: the file of each input.

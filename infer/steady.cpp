@@ -53,11 +53,23 @@ void NeutralBaseline::apply(PicturePrediction& prediction) const {
   }
 }
 
+size_t NeutralBaseline::seen_too_seldom() const {
+  return static_cast<size_t>(std::count_if(people_.begin(), people_.end(), [](const auto& person) {
+    return person.second.empty() || frames_of(person.second[0]) < kLeastFrames;
+  }));
+}
+
+uint64_t NeutralBaseline::frames_of(const Histogram& histogram) {
+  uint64_t frames = 0;
+  for (const auto& [hundredths, entries] : histogram) frames += entries;
+  return frames;
+}
+
 // The lowest intensity with more than `share` of all entries up to it; 0 for a face that was seen too seldom.
 float NeutralBaseline::quantile(const Histogram& histogram) const {
-  uint64_t all = 0, below = 0;
-  for (const auto& [hundredths, entries] : histogram) all += entries;
+  const uint64_t all = frames_of(histogram);
   if (all < kLeastFrames) return 0;
+  uint64_t below = 0;
   for (const auto& [hundredths, entries] : histogram) {
     below += entries;
     if (static_cast<double>(below) > share_ * static_cast<double>(all)) return static_cast<float>(hundredths) / 100;

@@ -39,10 +39,13 @@ class NeutralBaseline {
   explicit NeutralBaseline(double share);
   void learn(const PicturePrediction& prediction);
   void apply(PicturePrediction& prediction) const;
+  /// How many faces were seen in fewer than kLeastFrames.
+  size_t seen_too_seldom() const;
 
  private:
   using Histogram = std::map<int, uint32_t>;  // how often intensities of so many hundredths were seen
   using Person = std::pair<size_t, int>;      // input and id
+  static uint64_t frames_of(const Histogram& histogram);
   float quantile(const Histogram& histogram) const;
 
   double share_;

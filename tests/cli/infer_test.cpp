@@ -1,4 +1,7 @@
+#include <sys/resource.h>
+
 #include <cmath>
+#include <csignal>
 #include <nlohmann/json.hpp>
 
 #include "engine/safetensors.h"
@@ -233,6 +236,23 @@ TEST_F(ProgramTest, InferReadsTheActionUnitsThatAreAskedFor) {
   EXPECT_EQ(read_safetensors(folder / "maps.safetensors").metadata.at("aus"), "AU12,AU06");
   EXPECT_EQ(fields_of(lines_of(with({"--aus", "AU12"}).out).at(1)).size(), 10u);
   EXPECT_THAT(with({"--aus", "AU12,AU99"}).err, OneErrorLineWith("reads AU06, AU12, not AU99; leave it out of --aus"));
+  EXPECT_THAT(with({"--aus", "AU12,12"}).err, OneErrorLineWith("--aus names AU12 twice"));
+}
+
+// Networks of other trainers may name their maps otherwise.
+TEST_F(ProgramTest, InferTakesANetworksOwnNames) {
+  Weights weights = small_weights();
+  weights.aus = {"map0", "AU6"};
+  write_weights(folder / "net.safetensors", weights);
+  const std::string face = write_face("face.png");
+  const auto header = [&](std::vector<std::string> flags) {
+    flags.insert(flags.begin(), {"infer", "--weights", path("net.safetensors"), "--registered", face, "--csv", "-"});
+    const Finished finished = run(flags);
+    EXPECT_EQ(finished.code, 0) << finished.err;
+    return lines_of(finished.out).at(0);
+  };
+  EXPECT_THAT(header({}), HasSubstr(",map0_r,AU6_r,"));
+  EXPECT_THAT(header({"--aus", "AU06,map0"}), HasSubstr(",AU6_r,map0_r,"));
 }
 
 TEST_F(ProgramTest, InferNeverWritesOverWhatItReadsNorTwiceIntoAFile) {
@@ -265,13 +285,73 @@ TEST_F(ProgramTest, InferWritesToStandardOutputForPipes) {
   ASSERT_EQ(lines_of(lines.out).size(), 2u);
   EXPECT_EQ(json::parse(lines_of(lines.out)[1])["faces"].size(), 1u);
   EXPECT_EQ(lines.err, "");
-  EXPECT_THAT(with({"--csv", "-", "--json", "-"}).err, OneErrorLineWith("only one of the results"));
-  EXPECT_THAT(with({"--heatmaps", "-"}).err, OneErrorLineWith("heatmaps cannot be written to standard output"));
-  // Faces that are left out would be seen.
-  EXPECT_THAT(with({"--overlay", path("o"), "--anonymize", "--max-faces", "1"}).err,
-              OneErrorLineWith("would leave some open"));
-  EXPECT_THAT(with({"--anonymize"}).err, OneErrorLineWith("give --overlay, too"));
-  EXPECT_THAT(with({"--start", "5", "--end", "2"}).err, OneErrorLineWith("the end must be after the start"));
+}
+
+TEST_F(ProgramTest, InferSaysWhatIsWrongUsage) {
+  const std::string weights = write_small_weights(), face = write_face("face.png");
+  const std::pair<std::vector<std::string>, const char*> cases[] = {
+      {{"--csv", "-", "--json", "-"}, "only one of the results"},
+      {{"--heatmaps", "-"}, "cannot be written to standard output"},
+      {{"--overlay", path("o"), "--anonymize", "--max-faces", "1"},
+       "would leave some open"},  // faces left out are seen
+      {{"--anonymize"}, "give --overlay, too"},
+      {{"--start", "5", "--end", "2"}, "--end: must be after --start"},
+      {{"--min-face", "10"}, "--min-face: expected 40 or more, or 0"},
+      {{"--aus", ""}, "--aus: a name is empty"},
+  };
+  for (const auto& [flags, part] : cases) {
+    std::vector<std::string> arguments{"infer", "--weights", weights, "--registered", face};
+    arguments.insert(arguments.end(), flags.begin(), flags.end());
+    const Finished finished = run(arguments);
+    EXPECT_EQ(finished.code, 2) << part;
+    EXPECT_THAT(finished.err, OneErrorLineWith(part));
+    EXPECT_EQ(finished.out, "");
+  }
+}
+
+TEST_F(ProgramTest, InferSaysWhichFlagsDoNothing) {
+  const Finished finished = run({"infer", "--weights", write_small_weights(), "--registered", write_face("face.png"),
+                                 "--smooth", "1", "--every", "2"});
+  EXPECT_EQ(finished.code, 0);
+  EXPECT_EQ(finished.err,
+            "sandglass: note: --smooth does nothing here: it is about videos, and there are only pictures\n"
+            "sandglass: note: --every does nothing here: it is about videos, and there are only pictures\n");
+}
+
+TEST_F(ProgramTest, InferThatReadsNothingReplacesNothing) {
+  const std::string weights = write_small_weights();
+  write("out.csv", "precious");
+  const Finished finished = run({"infer", "--weights", weights, path("absent.mp4"), "--csv", path("out.csv"), "--json",
+                                 path("out.json"), "--force"});
+  EXPECT_EQ(finished.code, 1);
+  EXPECT_THAT(finished.err, HasSubstr("note: nothing could be read, so no results are written"));
+  EXPECT_THAT(finished.err, HasSubstr("error: " + path("absent.mp4") + ": no such file"));
+  EXPECT_EQ(content_of(folder / "out.csv"), "precious");
+  EXPECT_FALSE(exists("out.json"));
+  EXPECT_TRUE(unfinished_files().empty());
+}
+
+// Lines that fit are kept, the rest is written, and each file that is not complete is named.
+TEST_F(ProgramTest, InferOnAFullDiskKeepsWhatFits) {
+  const std::string weights = write_small_weights(), face = write_face("face.png");
+  std::vector<std::string> arguments{
+      "infer",  "--weights",      weights,      "--registered",         "--quiet", "--csv", path("out.csv"),
+      "--json", path("out.json"), "--heatmaps", path("out.safetensors")};
+  arguments.insert(arguments.end(), 400, face);  // 80 bytes a row, 2 KiB a face's heatmaps
+  const Finished finished = wait(start(arguments, SANDGLASS_PROGRAM, [] {
+    const rlimit limit{300'000, 300'000};
+    setrlimit(RLIMIT_FSIZE, &limit);
+    std::signal(SIGXFSZ, SIG_IGN);
+  }));
+  EXPECT_EQ(finished.code, 1);
+  ASSERT_EQ(lines_of(finished.err).size(), 1u) << finished.err;
+  EXPECT_THAT(finished.err, OneErrorLineWith(path("out.safetensors") + ": cannot be written (File too large)"));
+  EXPECT_FALSE(exists("out.safetensors"));
+  const size_t rows = lines_of(content_of(folder / "out.csv")).size() - 1;
+  EXPECT_GT(rows, 100u);
+  EXPECT_LT(rows, 200u);
+  EXPECT_EQ(json::parse(content_of(folder / "out.json"))["inputs"].size(), rows);
+  EXPECT_TRUE(unfinished_files().empty());
 }
 
 // A video's frames, as pictures of their own and together; smoothed, against their own neutral level, in part.

@@ -1,6 +1,9 @@
 #include "engine/output_file.h"
 
 #include <gmock/gmock.h>
+#include <sys/resource.h>
+
+#include <csignal>
 
 #include "tests/temporary_folder.h"
 
@@ -47,6 +50,51 @@ TEST(OutputFile, AppendsAnother) {
   file.append(" tail");
   file.commit();
   EXPECT_EQ(folder.read("out"), "head " + content + " tail");
+}
+
+TEST(OutputFile, FollowsALink) {
+  const TemporaryFolder folder;
+  folder.write("real", "old");
+  std::filesystem::create_symlink("real", folder / "link");
+  OutputFile file(folder / "link");
+  file.append("new");
+  file.commit();
+  EXPECT_TRUE(std::filesystem::is_symlink(folder / "link"));
+  EXPECT_EQ(folder.read("real"), "new");
+}
+
+// Lines that could be written are worth something, where there is nothing else.
+TEST(OutputFile, KeepsTheLinesThatFit) {
+  const TemporaryFolder folder;
+  folder.write("old", "whole");
+  rlimit before{};
+  getrlimit(RLIMIT_FSIZE, &before);
+  const auto handler = std::signal(SIGXFSZ, SIG_IGN);
+  const rlimit limited{200'000, before.rlim_max};
+  setrlimit(RLIMIT_FSIZE, &limited);
+  const std::string line(999, 'x');
+  const auto error_with = [&](const char* name, OutputFile::Content content) {
+    OutputFile file(folder / name, content);
+    EXPECT_NE(error_of([&] {
+                for (int i = 0; i < 1000; ++i) file.append(line + '\n');
+              }),
+              "");
+    return error_of([&] { file.commit(); });
+  };
+  const std::string lines = error_with("lines", OutputFile::Content::lines),
+                    whole = error_with("whole", OutputFile::Content::whole),
+                    old = error_with("old", OutputFile::Content::lines);
+  setrlimit(RLIMIT_FSIZE, &before);
+  std::signal(SIGXFSZ, handler);
+  EXPECT_THAT(lines,
+              testing::HasSubstr("lines: could not be written to its end (File too large); it has the lines up"));
+  EXPECT_EQ(std::filesystem::file_size(folder / "lines") % 1000, 0u);
+  EXPECT_GT(std::filesystem::file_size(folder / "lines"), 100'000u);
+  EXPECT_THAT(whole, testing::HasSubstr("whole: cannot be written (File too large)"));
+  EXPECT_FALSE(std::filesystem::exists(folder / "whole"));
+  EXPECT_THAT(old, testing::HasSubstr("old: cannot be written (File too large); the previous content"));
+  EXPECT_EQ(folder.read("old"), "whole");
+  EXPECT_EQ(std::distance(std::filesystem::directory_iterator(folder.path()), {}), 2);
 }
 
 TEST(OutputFile, SaysWhatCannotBeWritten) {

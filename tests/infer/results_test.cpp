@@ -119,6 +119,27 @@ TEST(CsvWriter, CountsAVideosFramesFromOne) {
             "v.mp4,10,3,0.330,0.750,1,1.994,5.000,0,1,12.34,55.50,-3.25,1000.13\n");
 }
 
+// A video of which nothing could be read has a row; one that has broken off has those of its frames.
+TEST(CsvWriter, SaysWhichVideosCouldNotBeRead) {
+  const TemporaryFolder folder;
+  CsvWriter writer(folder / "out.csv", kAus, 2);
+  PicturePrediction absent;
+  absent.path = "absent.mp4";
+  absent.error = "absent.mp4: no such file";
+  absent.is_video_end = true;
+  writer.add(absent);
+  std::vector<PicturePrediction> frames = video();
+  for (PicturePrediction& frame : frames) {
+    frame.input = 1;
+    writer.add(frame);
+  }
+  EXPECT_TRUE(frames.back().is_video_end);
+  writer.commit();
+  const std::string rows = folder.read("out.csv");
+  EXPECT_THAT(rows, testing::HasSubstr("\nabsent.mp4,,,,,0,,,,,,,,\n"));
+  EXPECT_EQ(std::count(rows.begin(), rows.end(), '\n'), 1 + 1 + 3);
+}
+
 TEST(OpenFaceWriter, WritesEachInputAsOpenFaceDoes) {
   const TemporaryFolder folder;
   OpenFaceWriter writer({folder / "a, b.csv", folder / "v.csv"}, kAus, 2);
@@ -132,13 +153,13 @@ TEST(OpenFaceWriter, WritesEachInputAsOpenFaceDoes) {
   for (int i = 0; i < 2 * 68 + 4; ++i) zeros += ",0";
   const std::string aus = ",AU06_r,AU12_r,AU06_c,AU12_c\n";
   EXPECT_EQ(folder.read("v.csv"), "frame,face_id,timestamp,confidence,success" + points + aus +  //
-                                      "8,0,0.250,0.75,1" + places + ",2.00,0.00,1,0\n" + "9,0,0.290,0.00,0" + zeros +
-                                      "\n" + "10,3,0.330,0.75,1" + places + ",1.99,5.00,0,1\n");
+                                      "8,0,0.250,0.75,1" + places + ",2.00,0.00,1.0,0.0\n" + "9,0,0.290,0.00,0" +
+                                      zeros + "\n" + "10,3,0.330,0.75,1" + places + ",1.99,5.00,0.0,1.0\n");
   std::string no_places;
   for (int i = 0; i < 2 * 68; ++i) no_places += ",0.0";
-  EXPECT_EQ(folder.read("a, b.csv"), "face,confidence" + points + aus +            //
-                                         "0,0.75" + places + ",1.23,5.00,0,1\n" +  //
-                                         "1,1.00" + no_places + ",0.00,0.00,0,0\n");
+  EXPECT_EQ(folder.read("a, b.csv"), "face,confidence" + points + aus +                 //
+                                         "0,0.750" + places + ",1.23,5.00,0.0,1.0\n" +  //
+                                         "1,1.000" + no_places + ",0.00,0.00,0.0,0.0\n");
 }
 
 TEST(JsonWriter, SaysEverything) {
