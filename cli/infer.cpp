@@ -234,9 +234,6 @@ int infer(const InferFlags& flags) {
       show(tally, prediction, "pass 1 of 2: ");
     });
     check(complete, "interrupted in the first of two passes; nothing is written");
-    if (const size_t count = baseline->seen_too_seldom())
-      note(fmt::format("faces that were seen in fewer than {} frames, which --baseline leaves as they are: {}",
-                       NeutralBaseline::kLeastFrames, count));
   }
   std::optional<Smoothing> smoothing;
   if (flags.smoothing > 0) smoothing.emplace(flags.smoothing);
@@ -253,11 +250,9 @@ int infer(const InferFlags& flags) {
     if (!flags.quiet && prediction.error.empty() && to_be_read && !results.on_standard_output())
       std::cout << to_text(prediction, choice.names());
   };
-  bool complete = false;
   std::string stopped;  // by what
   try {
-    complete = pipeline.run(list.inputs, take);
-    if (!complete) stopped = "interrupted";
+    if (!pipeline.run(list.inputs, take)) stopped = "interrupted";
   } catch (const std::bad_alloc&) {
     stopped = "not enough memory";
   } catch (const std::exception& error) {
@@ -265,6 +260,9 @@ int infer(const InferFlags& flags) {
   }
   progress.reset();
   std::ranges::for_each(pipeline.remarks(), note);
+  if (const size_t count = baseline ? baseline->seen_too_seldom() : 0)
+    note(fmt::format("faces that were seen in fewer than {} frames, which --baseline leaves as they are: {}",
+                     NeutralBaseline::kLeastFrames, count));
 
   std::vector<std::string> failures = tally.failures();
   const bool nothing = tally.none_read() && !results.failed();  // then nothing is replaced either
