@@ -8,6 +8,7 @@
 #include <set>
 #include <span>
 
+#include "engine/batch_norm_epsilon.h"
 #include "engine/error.h"
 #include "engine/file.h"
 #ifdef SANDGLASS_ONNX
@@ -47,7 +48,7 @@ void check_attributes(const OnnxNode& node, const std::string& path) {
           "{}: the convolution {} is dilated by {}, expected 1", path, name, fmt::join(dilations, " x "));
   } else {
     const auto epsilon = attribute_or<float>(node, "epsilon", kBatchNormEpsilon);
-    check(std::abs(epsilon - kBatchNormEpsilon) <= 1e-3f * kBatchNormEpsilon,
+    check(std::abs(epsilon - kBatchNormEpsilon) <= 1e-3 * kBatchNormEpsilon,
           "{}: the batch norm {} has the epsilon {}, expected {}", path, name, epsilon, kBatchNormEpsilon);
   }
 }

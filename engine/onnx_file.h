@@ -14,9 +14,6 @@
 
 namespace sandglass {
 
-/// That of all batch norms of this family of networks, and ONNX's where a file is silent.
-inline constexpr float kBatchNormEpsilon = 1e-5f;
-
 using OnnxAttribute = std::variant<int64_t, float, std::string, std::vector<int64_t>>;
 
 /// One operation of the graph. Values go by their names.

@@ -43,7 +43,8 @@ Weights initial_weights(const NetworkConfig& config, std::vector<std::string> au
 /// Reads .safetensors, .pth, .pth.tar or .onnx (by content). Width, depth and number of heatmaps follow from the
 /// tensors' shapes; AU names, input size and head from the file's metadata, else AU06,AU10,AU12,AU14,AU17 for five
 /// heatmaps (numbered otherwise), 256 and heatmap. Tensors of other names with the prefixes "optimizer." are ignored.
-/// Throws Error naming the file and the first tensor that is missing, unknown or of the wrong shape.
+/// Throws Error naming the file and the first tensor that is missing, unknown, of the wrong shape, or not fit for
+/// inference.
 Weights read_weights(const std::filesystem::path& path);
 
 /// Writes float32 .safetensors in PyTorch's names and KCRS order, with width, depth, input size, head and AU names
@@ -58,6 +59,10 @@ TensorFile to_tensors(const Weights& weights);
 /// One tensor of these: `values` in memory's order (KRSC).
 HostTensor to_tensor(const ParameterInfo& p, const float* values);
 Weights from_tensors(const TensorFile& file, const std::string& source);
+
+/// Throws Error naming `source` and the tensor if a value, or a convolution's with its batch norm folded in, is not
+/// finite, or a variance is negative: a network of such weights can give results that look like any others.
+void check_inference(const Weights& weights, const std::string& source);
 
 /// Pieces of from_tensors for those who take only some of a file's tensors (model/transfer.h). `source` names the
 /// origin in errors. Copies one tensor to its place. Throws Error if its shape is not p's.

@@ -66,8 +66,12 @@ TEST_F(BadInputTest, Weights) {
   file = to_tensors(small_weights());
   const float nan = std::numeric_limits<float>::quiet_NaN();
   std::memcpy(file.tensors[7].bytes.data(), &nan, sizeof nan);
-  expect_error({"infer", "--weights", save("nan.safetensors"), face, "--registered"},
-               {"'" + file.tensors[7].name + "'", "not finite"});
+  const std::string broken = save("nan.safetensors");
+  const std::vector<std::string> parts{"nan.safetensors: tensor '" + file.tensors[7].name + "'", "not finite"};
+  expect_error({"infer", "--weights", broken, face, "--registered"}, parts);
+  expect_error({"eval", "--weights", broken, "--data", "m.csv"}, parts);
+  expect_error({"convert", broken, path("out.safetensors")}, parts);
+  EXPECT_FALSE(exists("out.safetensors"));
 }
 
 TEST_F(BadInputTest, WeightsCutAnywhere) {
