@@ -47,7 +47,8 @@ class CpuDevice final : public Device {
   DeviceKind kind() const override { return DeviceKind::cpu; }
 
   std::string description() const override {
-    return fmt::format("{}, {} threads", processor_name(), omp_get_max_threads());
+    const int threads = omp_get_max_threads();
+    return fmt::format("{}, {} thread{}", processor_name(), threads, threads == 1 ? "" : "s");
   }
 
   void* allocate(size_t bytes) override {

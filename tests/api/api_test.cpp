@@ -214,6 +214,11 @@ TEST_F(ApiTest, DescribesTheModel) {
   EXPECT_EQ(sandglass_heatmap_side(regression.get()), 0);
   const ContextOwner context = open(regression);
   EXPECT_NE(std::string(sandglass_context_device(context.get())), "");
+  for (const int threads : {1, 3}) {
+    options.threads = threads;
+    EXPECT_THAT(sandglass_context_device(open(open(write())).get()),
+                testing::EndsWith(threads == 1 ? ", 1 thread" : ", 3 threads"));
+  }
   const Image image = picture(64, 64);
   ASSERT_EQ(sandglass_read_registered(context.get(), image.rgb.data(), 64, 64, 192), 1);
   EXPECT_EQ(sandglass_face_at(context.get(), 0)->places, nullptr);
@@ -228,8 +233,11 @@ TEST_F(ApiTest, SaysWhatIsWrong) {
   };
   EXPECT_THAT(error_of_model("absent.safetensors"), HasSubstr("absent.safetensors"));
   EXPECT_THAT(error_of_model(nullptr), HasSubstr("NULL"));
-  options.size = 0;
-  EXPECT_THAT(error_of_model(weights.c_str()), HasSubstr("begin with sandglass_default_options"));
+  for (const size_t size : {0, 8, 17, 20, 33, 63, 4097}) {  // no field ends there
+    options.size = size;
+    EXPECT_EQ(error_of_model(weights.c_str()),
+              fmt::format("the options' size is {}; begin with sandglass_default_options()", size));
+  }
   options = sandglass_default_options();
   options.minimum_face = 5;
   EXPECT_THAT(error_of_model(weights.c_str()), HasSubstr("expected at least 40"));
