@@ -14,7 +14,7 @@
 #ifdef SANDGLASS_ONNX
 #include <onnx/common/version.h>
 
-#include "onnx/onnx.pb.h"
+#include "sandglass_onnx.pb.h"
 #endif
 
 namespace sandglass {
@@ -98,14 +98,14 @@ constexpr int64_t kIrVersion = 7;
 
 struct ElementType {
   TensorType ours;
-  onnx::TensorProto::DataType theirs;
+  onnx_proto::TensorProto::DataType theirs;
 };
 constexpr ElementType kTypes[] = {
-    {TensorType::f32, onnx::TensorProto::FLOAT},   {TensorType::f64, onnx::TensorProto::DOUBLE},
-    {TensorType::f16, onnx::TensorProto::FLOAT16}, {TensorType::bf16, onnx::TensorProto::BFLOAT16},
-    {TensorType::i64, onnx::TensorProto::INT64},   {TensorType::i32, onnx::TensorProto::INT32},
-    {TensorType::i16, onnx::TensorProto::INT16},   {TensorType::i8, onnx::TensorProto::INT8},
-    {TensorType::u8, onnx::TensorProto::UINT8},    {TensorType::boolean, onnx::TensorProto::BOOL},
+    {TensorType::f32, onnx_proto::TensorProto::FLOAT},   {TensorType::f64, onnx_proto::TensorProto::DOUBLE},
+    {TensorType::f16, onnx_proto::TensorProto::FLOAT16}, {TensorType::bf16, onnx_proto::TensorProto::BFLOAT16},
+    {TensorType::i64, onnx_proto::TensorProto::INT64},   {TensorType::i32, onnx_proto::TensorProto::INT32},
+    {TensorType::i16, onnx_proto::TensorProto::INT16},   {TensorType::i8, onnx_proto::TensorProto::INT8},
+    {TensorType::u8, onnx_proto::TensorProto::UINT8},    {TensorType::boolean, onnx_proto::TensorProto::BOOL},
 };
 
 template <typename... Kinds>
@@ -113,44 +113,44 @@ struct Overloaded : Kinds... {
   using Kinds::operator()...;
 };
 
-void write_attribute(const OnnxAttribute& value, onnx::AttributeProto& to) {
+void write_attribute(const OnnxAttribute& value, onnx_proto::AttributeProto& to) {
   std::visit(Overloaded{[&](int64_t number) {
-                          to.set_type(onnx::AttributeProto::INT);
+                          to.set_type(onnx_proto::AttributeProto::INT);
                           to.set_i(number);
                         },
                         [&](float number) {
-                          to.set_type(onnx::AttributeProto::FLOAT);
+                          to.set_type(onnx_proto::AttributeProto::FLOAT);
                           to.set_f(number);
                         },
                         [&](const std::string& text) {
-                          to.set_type(onnx::AttributeProto::STRING);
+                          to.set_type(onnx_proto::AttributeProto::STRING);
                           to.set_s(text);
                         },
                         [&](const std::vector<int64_t>& numbers) {
-                          to.set_type(onnx::AttributeProto::INTS);
+                          to.set_type(onnx_proto::AttributeProto::INTS);
                           to.mutable_ints()->Assign(numbers.begin(), numbers.end());
                         }},
              value);
 }
 
-void write_node(const OnnxNode& node, onnx::NodeProto& to) {
+void write_node(const OnnxNode& node, onnx_proto::NodeProto& to) {
   to.set_op_type(node.type);
   to.set_name(node.name);
   to.mutable_input()->Assign(node.inputs.begin(), node.inputs.end());
   to.mutable_output()->Assign(node.outputs.begin(), node.outputs.end());
   for (const auto& [name, value] : node.attributes) {
-    onnx::AttributeProto& attribute = *to.add_attribute();
+    onnx_proto::AttributeProto& attribute = *to.add_attribute();
     attribute.set_name(name);
     write_attribute(value, attribute);
   }
 }
 
-void write_value(const OnnxValue& value, onnx::ValueInfoProto& to) {
+void write_value(const OnnxValue& value, onnx_proto::ValueInfoProto& to) {
   to.set_name(value.name);
-  onnx::TypeProto::Tensor& type = *to.mutable_type()->mutable_tensor_type();
-  type.set_elem_type(onnx::TensorProto::FLOAT);
+  onnx_proto::TypeProto::Tensor& type = *to.mutable_type()->mutable_tensor_type();
+  type.set_elem_type(onnx_proto::TensorProto::FLOAT);
   for (const int64_t size : value.shape) {
-    onnx::TensorShapeProto::Dimension& dimension = *type.mutable_shape()->add_dim();
+    onnx_proto::TensorShapeProto::Dimension& dimension = *type.mutable_shape()->add_dim();
     if (size == OnnxValue::kBatch) {
       dimension.set_dim_param("N");
     } else {
@@ -159,7 +159,7 @@ void write_value(const OnnxValue& value, onnx::ValueInfoProto& to) {
   }
 }
 
-void write_tensor(const HostTensor& tensor, onnx::TensorProto& to) {
+void write_tensor(const HostTensor& tensor, onnx_proto::TensorProto& to) {
   to.set_name(tensor.name);
   to.set_data_type(std::ranges::find(kTypes, tensor.type, &ElementType::ours)->theirs);
   to.mutable_dims()->Assign(tensor.shape.begin(), tensor.shape.end());
@@ -167,44 +167,44 @@ void write_tensor(const HostTensor& tensor, onnx::TensorProto& to) {
 }
 
 // nothing: a kind that no network here has.
-std::optional<OnnxAttribute> read_attribute(const onnx::AttributeProto& from) {
+std::optional<OnnxAttribute> read_attribute(const onnx_proto::AttributeProto& from) {
   switch (from.type()) {
-    case onnx::AttributeProto::INT:
+    case onnx_proto::AttributeProto::INT:
       return from.i();
-    case onnx::AttributeProto::FLOAT:
+    case onnx_proto::AttributeProto::FLOAT:
       return from.f();
-    case onnx::AttributeProto::STRING:
+    case onnx_proto::AttributeProto::STRING:
       return from.s();
-    case onnx::AttributeProto::INTS:
+    case onnx_proto::AttributeProto::INTS:
       return std::vector<int64_t>(from.ints().begin(), from.ints().end());
     default:
       return std::nullopt;
   }
 }
 
-OnnxNode read_node(const onnx::NodeProto& from) {
+OnnxNode read_node(const onnx_proto::NodeProto& from) {
   OnnxNode node{from.op_type(),
                 from.name(),
                 {from.input().begin(), from.input().end()},
                 {from.output().begin(), from.output().end()},
                 {}};
-  for (const onnx::AttributeProto& attribute : from.attribute())
+  for (const onnx_proto::AttributeProto& attribute : from.attribute())
     if (std::optional<OnnxAttribute> value = read_attribute(attribute))
       node.attributes.emplace(attribute.name(), std::move(*value));
   return node;
 }
 
-OnnxValue read_value(const onnx::ValueInfoProto& from) {
+OnnxValue read_value(const onnx_proto::ValueInfoProto& from) {
   OnnxValue value{from.name(), {}};
-  for (const onnx::TensorShapeProto::Dimension& dimension : from.type().tensor_type().shape().dim())
+  for (const onnx_proto::TensorShapeProto::Dimension& dimension : from.type().tensor_type().shape().dim())
     value.shape.push_back(dimension.has_dim_value() ? dimension.dim_value() : OnnxValue::kBatch);
   return value;
 }
 
-HostTensor read_tensor(const onnx::TensorProto& from, const std::string& path) {
+HostTensor read_tensor(const onnx_proto::TensorProto& from, const std::string& path) {
   const std::string name = in_quotes(from.name());
   check(
-      from.data_location() != onnx::TensorProto::EXTERNAL,
+      from.data_location() != onnx_proto::TensorProto::EXTERNAL,
       "{}: the values of tensor {} are in another file; export the model as one file (PyTorch: torch.onnx.export(..., "
       "dynamo=False, training=torch.onnx.TrainingMode.PRESERVE, do_constant_folding=False))",
       path, name);
@@ -230,19 +230,19 @@ std::string onnx_version() { return onnx::LAST_RELEASE_VERSION; }
 
 void write_onnx(const std::filesystem::path& path, const OnnxModel& model) {
   // Two messages, one after the other, are one. The graph is the last of it, so that no truncated file looks complete.
-  onnx::ModelProto head, body;
+  onnx_proto::ModelProto head, body;
   head.set_ir_version(kIrVersion);
   head.set_producer_name(model.producer);
   head.set_producer_version(model.producer_version);
   head.add_opset_import()->set_version(model.opset);
-  onnx::GraphProto& graph = *body.mutable_graph();
+  onnx_proto::GraphProto& graph = *body.mutable_graph();
   graph.set_name(model.producer);
   for (const OnnxNode& node : model.nodes) write_node(node, *graph.add_node());
   for (const OnnxValue& value : model.inputs) write_value(value, *graph.add_input());
   for (const OnnxValue& value : model.outputs) write_value(value, *graph.add_output());
   for (const HostTensor& tensor : model.weights.tensors) write_tensor(tensor, *graph.add_initializer());
   for (const auto& [key, text] : model.weights.metadata) {
-    onnx::StringStringEntryProto& entry = *head.add_metadata_props();
+    onnx_proto::StringStringEntryProto& entry = *head.add_metadata_props();
     entry.set_key(key);
     entry.set_value(text);
   }
@@ -253,25 +253,25 @@ void write_onnx(const std::filesystem::path& path, const OnnxModel& model) {
 }
 
 OnnxModel parse_onnx(std::string_view content, const std::string& path) {
-  onnx::ModelProto file;
+  onnx_proto::ModelProto file;
   check(content.size() <= INT_MAX && file.ParseFromArray(content.data(), static_cast<int>(content.size())),
         "{}: is damaged or truncated: not a complete ONNX model", path);
   check(file.has_graph() && file.opset_import_size() > 0, "{}: is no ONNX model: it has no graph or no operator set",
         path);
-  const onnx::GraphProto& graph = file.graph();
+  const onnx_proto::GraphProto& graph = file.graph();
   OnnxModel model;
   model.producer = file.producer_name();
   model.producer_version = file.producer_version();
   model.opset = file.opset_import(0).version();
-  for (const onnx::NodeProto& node : graph.node()) model.nodes.push_back(read_node(node));
-  for (const onnx::ValueInfoProto& value : graph.input()) model.inputs.push_back(read_value(value));
-  for (const onnx::ValueInfoProto& value : graph.output()) model.outputs.push_back(read_value(value));
+  for (const onnx_proto::NodeProto& node : graph.node()) model.nodes.push_back(read_node(node));
+  for (const onnx_proto::ValueInfoProto& value : graph.input()) model.inputs.push_back(read_value(value));
+  for (const onnx_proto::ValueInfoProto& value : graph.output()) model.outputs.push_back(read_value(value));
   std::set<std::string> names;
-  for (const onnx::TensorProto& tensor : graph.initializer()) {
+  for (const onnx_proto::TensorProto& tensor : graph.initializer()) {
     check(names.insert(tensor.name()).second, "{}: tensor {} occurs twice", path, in_quotes(tensor.name()));
     model.weights.tensors.push_back(read_tensor(tensor, path));
   }
-  for (const onnx::StringStringEntryProto& entry : file.metadata_props())
+  for (const onnx_proto::StringStringEntryProto& entry : file.metadata_props())
     model.weights.metadata[entry.key()] = entry.value();
   return model;
 }
