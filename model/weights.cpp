@@ -69,12 +69,21 @@ std::vector<std::string> split(const std::string& text) {
 
 }  // namespace
 
+void check_au_names(const std::vector<std::string>& names, const std::string& source) {
+  std::set<std::string> seen;
+  for (const std::string& name : names) {
+    check(!name.empty(), "{}: the name of an Action Unit is empty", source);
+    check(seen.insert(name).second, "{}: names {} twice", source, in_quotes(name));
+  }
+}
+
 std::vector<std::string> au_names(const TensorFile& file, int heatmaps, const std::string& source) {
   const auto found = file.metadata.find("aus");
   if (found != file.metadata.end()) {
     std::vector<std::string> names = split(found->second);
     check(static_cast<int>(names.size()) == heatmaps,
           "{}: metadata 'aus' names {} Action Units but the network has {} heatmaps", source, names.size(), heatmaps);
+    check_au_names(names, source + ": metadata 'aus'");
     return names;
   }
   if (heatmaps == 5) return {"AU06", "AU10", "AU12", "AU14", "AU17"};  // the authors' order

@@ -69,6 +69,8 @@ void check_inference(const Weights& weights, const std::string& source);
 void set_tensor(Weights& weights, const ParameterInfo& p, const HostTensor& tensor, const std::string& source);
 /// The Action Units' names for `heatmaps` maps, and the head.
 std::vector<std::string> au_names(const TensorFile& file, int heatmaps, const std::string& source);
+/// Throws Error if a name is empty or occurs twice.
+void check_au_names(const std::vector<std::string>& names, const std::string& source);
 Head head_of(const TensorFile& file, const std::string& source);
 /// Whether a tensor of this name is none of the network's, but no error: the optimiser's state, PyTorch's counters.
 bool is_ignored(const std::string& name);

@@ -98,6 +98,10 @@ TEST(Weights, NamesTheFirstTensorThatDiffers) {
   broken = file;
   broken.metadata["aus"] = "AU01";
   EXPECT_NE(message(broken).find("names 1 Action Units"), std::string::npos);
+  broken.metadata["aus"] = "AU01,AU02,AU01";
+  EXPECT_EQ(message(broken), "w.safetensors: metadata 'aus': names \"AU01\" twice");
+  broken.metadata["aus"] = "AU01,,AU02";
+  EXPECT_EQ(message(broken), "w.safetensors: metadata 'aus': the name of an Action Unit is empty");
   broken = file;
   broken.metadata["head"] = "tail";
   EXPECT_EQ(message(broken), "w.safetensors: metadata 'head' is 'tail', expected heatmap or regression");
