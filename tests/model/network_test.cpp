@@ -8,6 +8,7 @@
 
 #include "engine/random.h"
 #include "kernels/conv/conv.h"
+#include "model/graph.h"
 #include "model/inference_network.h"
 #include "model/training_network.h"
 
@@ -444,6 +445,21 @@ TEST(OutOfMemory, SaysWhatThePlanNeedsAndWhichBatchFits) {
   EXPECT_NO_THROW(TrainingNetwork(*device, {.network = config, .batch = fits}, weights)) << message;
   EXPECT_THROW(TrainingNetwork(*device, {.network = config, .batch = fits + std::max(1, fits / 5)}, weights), Error);
   unsetenv("SANDGLASS_SIMT_MEMORY");
+}
+
+TEST(OutOfMemory, TheCpuDoesNotKnowWhichBatchFits) {
+  const auto device = open_device(DeviceKind::cpu);
+  for (const int batch : {1, 8}) {
+    Plan plan(*device);
+    plan.lasting_buffer("maps", size_t{1} << 60);
+    try {
+      finish_plan(plan, batch);
+      ADD_FAILURE();
+    } catch (const Error& error) {
+      const char* advice = batch == 1 ? " MiB: choose a smaller network" : " MiB: choose a smaller batch or network";
+      EXPECT_TRUE(std::string_view(error.what()).ends_with(advice)) << error.what();
+    }
+  }
 }
 
 INSTANTIATE_TEST_SUITE_P(Devices, Network, testing::ValuesIn(available_devices()),
