@@ -61,7 +61,8 @@ typedef struct sandglass_options {
   int max_faces;       ///< of one picture, the largest (or first given) ones; 0: all
   int no_detection;    ///< not 0: no face detector is loaded; sandglass_read is then an error
   int heatmaps;        ///< not 0: keep the heatmaps of each face
-  int mirror;          ///< not 0: means of what the network says of the face and its mirror image; twice the time
+  int mirror;          ///< not 0: means of what the network says of the face and its mirror image, in twice the time:
+                       ///< a height is the mean of two maximums, and not the maximum of the mean heatmap
   float minimum_face;  ///< side in pixels of the smallest face to look for, at least 40; 0: by picture's size
   float minimum_confidence;  ///< the smallest score that counts as a face: 0 is dlib's threshold, 1 a clear face
 } sandglass_options;

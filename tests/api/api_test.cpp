@@ -1,5 +1,6 @@
 #include <gmock/gmock.h>
 
+#include <array>
 #include <climits>
 #include <cmath>
 #include <thread>
@@ -277,10 +278,11 @@ TEST_F(ApiTest, SaysWhatIsWrong) {
   expect_error(sandglass_read_registered(context.get(), rgb, 0, 0, 195), "0 x 0 pixels");
   expect_error(sandglass_read_registered(context.get(), rgb, 1 << 30, 1 << 30, 195), "at most 100 megapixels");
   expect_error(sandglass_read_registered(context.get(), rgb, 64, 64, 191), "191 bytes apart, expected at least 192");
-  Landmarks flat{};
-  expect_error(sandglass_read_landmarks(context.get(), rgb, 64, 65, 195, &flat[0].x, 1), "lie on a line");
-  flat[7].y = NAN;
-  expect_error(sandglass_read_landmarks(context.get(), rgb, 64, 65, 195, &flat[0].x, 1), "not a finite number");
+  std::array<Landmarks, 2> faces{landmarks(0)};
+  expect_error(sandglass_read_landmarks(context.get(), rgb, 64, 65, 195, &faces[0][0].x, 2), "face 1: landmarks 8, 36");
+  faces[1][7].y = NAN;
+  expect_error(sandglass_read_landmarks(context.get(), rgb, 64, 65, 195, &faces[0][0].x, 2),
+               "face 1: a landmark is not a finite number");
   expect_error(sandglass_read_landmarks(context.get(), rgb, 64, 65, 195, nullptr, 1), "NULL");
   EXPECT_EQ(sandglass_read_landmarks(context.get(), rgb, 64, 65, 195, nullptr, 0), 0);
   EXPECT_EQ(sandglass_read_registered(context.get(), rgb, 64, 64, 195), 1);  // as good as before

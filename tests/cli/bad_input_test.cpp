@@ -62,6 +62,10 @@ TEST_F(BadInputTest, Weights) {
   expect_error({"eval", "--weights", path("absent.safetensors"), "--data", "m.csv"},
                {"absent.safetensors: no such file"});
   expect_error({"info", path("absent.safetensors")}, {"absent.safetensors: no such file"});
+  expect_error({"info", "/dev/zero"}, {"/dev/zero: is a device"});
+  expect_error({"infer", "--weights", "", face, "--registered"}, {"error: the name of a file is empty"});
+  expect_error({"infer", "--weights", write_small_weights(), "", "--registered"},
+               {"error: the name of a file is empty"});
 
   file = to_tensors(small_weights());
   const float nan = std::numeric_limits<float>::quiet_NaN();
