@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <iterator>
 #include <limits>
 #include <memory>
 
@@ -64,13 +65,10 @@ struct sandglass_model {
 
 struct sandglass_context {
   explicit sandglass_context(std::shared_ptr<const sandglass::Model> model)
-      : model(std::move(model)),
-        reader(this->model->weights, this->model->detector.get(), this->model->reader),
-        device(reader.device().description()) {}
+      : model(std::move(model)), reader(this->model->weights, this->model->detector.get(), this->model->reader) {}
 
   const std::shared_ptr<const sandglass::Model> model;
   sandglass::FaceReader reader;
-  const std::string device;
   sandglass::Image image;  // the picture without gaps between its rows
   std::vector<std::unique_ptr<const sandglass::FaceValues>> faces;
 };
@@ -99,11 +97,21 @@ Result guarded(Result failure, Action&& action) noexcept {
   return failure;
 }
 
+// Where the options' fields end: the sizes that they had in the versions that had fewer.
+#define SANDGLASS_END(field) (offsetof(sandglass_options, field) + sizeof(sandglass_options::field))
+constexpr size_t kFieldEnds[] = {
+    SANDGLASS_END(device), SANDGLASS_END(precision),    SANDGLASS_END(landmark_model),    SANDGLASS_END(threads),
+    SANDGLASS_END(batch),  SANDGLASS_END(max_faces),    SANDGLASS_END(no_detection),      SANDGLASS_END(heatmaps),
+    SANDGLASS_END(mirror), SANDGLASS_END(minimum_face), SANDGLASS_END(minimum_confidence)};
+#undef SANDGLASS_END
+static_assert(std::end(kFieldEnds)[-1] == sizeof(sandglass_options));
+
 /// The options in this version's form: fields that the caller does not know have their default.
 sandglass_options known_options(const sandglass_options* given) {
   sandglass_options options = sandglass_default_options();
   if (!given) return options;
-  check(given->size >= offsetof(sandglass_options, device) + sizeof given->device && given->size <= 4096,
+  check((given->size > sizeof options && given->size <= 4096) ||
+            std::ranges::find(kFieldEnds, given->size) != std::end(kFieldEnds),
         "the options' size is {}; begin with sandglass_default_options()", given->size);
   const auto* bytes = reinterpret_cast<const unsigned char*>(given);
   for (size_t i = sizeof options; i < given->size; ++i)
@@ -238,7 +246,7 @@ void sandglass_context_close(sandglass_context* context) { delete context; }
 const char* sandglass_context_device(const sandglass_context* context) {
   return guarded<const char*>(nullptr, [&] {
     check(context, "the context is NULL");
-    return context->device.c_str();
+    return context->reader.device_description().c_str();
   });
 }
 

@@ -61,7 +61,8 @@ typedef struct sandglass_options {
   int max_faces;       ///< of one picture, the largest (or first given) ones; 0: all
   int no_detection;    ///< not 0: no face detector is loaded; sandglass_read is then an error
   int heatmaps;        ///< not 0: keep the heatmaps of each face
-  int mirror;          ///< not 0: means of what the network says of the face and its mirror image; twice the time
+  int mirror;          ///< not 0: means of what the network says of the face and its mirror image, in twice the time:
+                       ///< a height is the mean of two maximums, and not the maximum of the mean heatmap
   float minimum_face;  ///< side in pixels of the smallest face to look for, at least 40; 0: by picture's size
   float minimum_confidence;  ///< the smallest score that counts as a face: 0 is dlib's threshold, 1 a clear face
 } sandglass_options;
@@ -79,8 +80,8 @@ typedef struct sandglass_model sandglass_model;
 
 /// Reads the network's weights (.safetensors, .pth, .pth.tar or .onnx, told apart by content) and the face detector;
 /// the latter takes half a second. `options` may be NULL: the defaults. Copies what it needs of them. NULL if a file
-/// is missing or broken, or an option of the detector is out of its range; sandglass_context_open says what is wrong
-/// with the others.
+/// is missing or broken (a weight that is not finite, a negative variance), or an option of the detector is out of its
+/// range; sandglass_context_open says what is wrong with the others.
 SANDGLASS_API sandglass_model* sandglass_model_open(const char* weights, const sandglass_options* options);
 
 /// Does nothing with NULL.
@@ -105,8 +106,7 @@ SANDGLASS_API int sandglass_heatmap_side(const sandglass_model* model);
 typedef struct sandglass_context sandglass_context;
 
 /// A network ready to run, with all the memory that it will need (some 55 MB on a CPU for the paper's network; freed
-/// by closing it). NULL if the device is not there or has not the memory, an option is out of its range, or a weight is
-/// not finite.
+/// by closing it). NULL if the device is not there or has not the memory, or an option is out of its range.
 SANDGLASS_API sandglass_context* sandglass_context_open(const sandglass_model* model);
 
 /// Does nothing with NULL.

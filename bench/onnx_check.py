@@ -105,7 +105,7 @@ class Check:
     def check_weights(self, weights):
         for batch_norm in ("folded", "kept"):
             file = self.folder / "net.onnx"
-            self.sandglass("convert", weights, file, *(["--keep-batch-norm"] if batch_norm == "kept" else []))
+            self.sandglass("convert", "--force", weights, file, *(["--keep-batch-norm"] if batch_norm == "kept" else []))
             onnx.checker.check_model(str(file), full_check=True)
             session = onnxruntime.InferenceSession(str(file), providers=["CPUExecutionProvider"])
             metadata = session.get_modelmeta().custom_metadata_map
@@ -128,7 +128,7 @@ class Check:
             self.check_weights(checkpoint)
         torch.onnx.export(net, (inputs,), str(exported), dynamo=False, do_constant_folding=False,
                           training=torch.onnx.TrainingMode.PRESERVE)
-        self.sandglass("convert", exported, converted)
+        self.sandglass("convert", "--force", exported, converted)
         self.compare("PyTorch's export in Sandglass", self.infer(converted, files, "heatmap"),
                      self.infer(checkpoint, files, "heatmap"), 0)
 

@@ -13,7 +13,7 @@ struct ConvertFlags {
   std::filesystem::path in, out;
   std::vector<std::string> aus;
   int input_size = 0;
-  bool keep_batch_norm = false;
+  bool keep_batch_norm = false, force = false;
 };
 
 int convert(const ConvertFlags& flags) {
@@ -23,11 +23,15 @@ int convert(const ConvertFlags& flags) {
         flags.out.string());
   check(onnx || !flags.keep_batch_norm, "{}: --keep-batch-norm is for .onnx; a .safetensors file always has batch norm",
         flags.out.string());
+  std::error_code error;
+  check(flags.force || !std::filesystem::is_regular_file(flags.out, error),
+        "{}: is there already; name another file, or give --force to replace it", flags.out.string());
   Weights weights = read_weights(flags.in);
   if (!flags.aus.empty()) {
     check(flags.aus.size() == weights.aus.size(), "--aus names {} Action Units, but {} has {} heatmaps",
           flags.aus.size(), flags.in.string(), weights.aus.size());
     for (size_t k = 0; k < weights.aus.size(); ++k) weights.aus[k] = normalise_au_name(flags.aus[k]);
+    check_au_names(weights.aus, "--aus");
   }
   if (flags.input_size > 0) weights.config.input_size = flags.input_size;
   weights.config.check();
@@ -59,6 +63,7 @@ Command add_convert(CLI::App& program) {
       "--keep-batch-norm", flags->keep_batch_norm,
       "in .onnx leave batch norm as nodes of its own, so that the weights can be read back, instead of folding "
       "it into the convolutions");
+  app->add_flag("--force", flags->force, "replace OUT if it is there already");
   return {app, [flags] { return convert(*flags); }};
 }
 

@@ -78,7 +78,8 @@ class Device {
   /// What it runs on, for people: processor or GPU, threads, libraries.
   virtual std::string description() const = 0;
 
-  /// Memory aligned to at least 64 bytes. Throws OutOfMemory saying how much was asked for and how much there is.
+  /// Memory aligned to at least 64 bytes. Throws OutOfMemory saying how much was asked for and, where the device
+  /// knows, how much there is.
   virtual void* allocate(size_t bytes) = 0;
   virtual void free(void* memory) noexcept = 0;
   /// Host memory that the device copies from and to while the host goes on; copies of other host memory may wait for

@@ -47,13 +47,15 @@ class CpuDevice final : public Device {
   DeviceKind kind() const override { return DeviceKind::cpu; }
 
   std::string description() const override {
-    return fmt::format("{}, {} threads", processor_name(), omp_get_max_threads());
+    const int threads = omp_get_max_threads();
+    return fmt::format("{}, {} thread{}", processor_name(), threads, threads == 1 ? "" : "s");
   }
 
   void* allocate(size_t bytes) override {
     const size_t rounded = (std::max<size_t>(bytes, 1) + kAlignment - 1) / kAlignment * kAlignment;
     void* memory = std::aligned_alloc(kAlignment, rounded);
-    if (!memory) throw OutOfMemory(fmt::format("the cpu device could not allocate {} MiB of memory", bytes >> 20), 0);
+    if (!memory)
+      throw OutOfMemory(fmt::format("the cpu device could not allocate {} MiB of memory", bytes >> 20), std::nullopt);
     return memory;
   }
   void free(void* memory) noexcept override { std::free(memory); }

@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include <optional>
 #include <stdexcept>
 #include <string>
 
@@ -17,8 +18,8 @@ class Error : public std::runtime_error {
 /// A device has not enough memory.
 class OutOfMemory : public Error {
  public:
-  OutOfMemory(const std::string& message, size_t available) : Error(message), available(available) {}
-  size_t available;  ///< bytes that are free
+  OutOfMemory(const std::string& message, std::optional<size_t> available) : Error(message), available(available) {}
+  std::optional<size_t> available;  ///< bytes that are free, where the device knows
 };
 
 /// Throws Error with a formatted message: `fail("{}: row {} has {} columns, expected {}", path, row, got, expected)`.

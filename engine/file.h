@@ -7,7 +7,7 @@
 
 namespace sandglass {
 
-/// The file's bytes. Throws Error naming the path if it is missing, a folder or unreadable.
+/// The file's bytes; a pipe's, too. Throws Error naming the path if it is missing, a folder, a device or unreadable.
 std::string read_file(const std::filesystem::path& path);
 
 /// Writes `content` to a temporary name in the same folder, flushes it to the disk and renames it to `path`, so that

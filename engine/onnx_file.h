@@ -14,9 +14,6 @@
 
 namespace sandglass {
 
-/// That of all batch norms of this family of networks, and ONNX's where a file is silent.
-inline constexpr float kBatchNormEpsilon = 1e-5f;
-
 using OnnxAttribute = std::variant<int64_t, float, std::string, std::vector<int64_t>>;
 
 /// One operation of the graph. Values go by their names.
@@ -53,18 +50,19 @@ void write_onnx(const std::filesystem::path& path, const OnnxModel& model);
 /// True if `content` starts like an ONNX model.
 bool looks_like_onnx(std::string_view content);
 
-/// A file's content as a model. Attributes of kinds that OnnxAttribute lacks are skipped, and so are an input's
-/// initial value, functions and whatever else no weights are in. Throws Error naming `path`, and the tensor where one
-/// is at fault: if the file is damaged or this build has no ONNX, if a tensor's type is not one of TensorType, or if
-/// its values are in another file ("external data") or in a field other than raw_data and float_data.
+/// A file's content as a model. The tensors of Constant nodes count as its constant tensors, too. Attributes of kinds
+/// that OnnxAttribute lacks are skipped, and so are an input's initial value, functions and whatever else no weights
+/// are in. Throws Error naming `path`, and the tensor where one is at fault: if the file is damaged or this build has no
+/// ONNX, or if a tensor that may be weights has a type that is not one of TensorType, or its values in another file
+/// ("external data").
 OnnxModel parse_onnx(std::string_view content, const std::string& path);
 
 /// The constant tensors that the model's convolutions and batch norms use, under their names; of a tensor that an
 /// Identity node gives further names (PyTorch writes equal tensors once), one for each. The metadata are the model's,
-/// and what its graph says where they are silent: `input_size`, the side of square pictures N x C x S x S, and
-/// `head` = "regression", where the result has no pixels. Throws Error naming `path`, and the node: if a batch norm has
-/// an epsilon other than 1e-5, or a convolution has groups or is dilated; or if the Identity nodes copy more than 256
-/// MiB.
+/// and what its graph says: `input_size`, the side of square pictures N x C x S x S, and `head`, "regression" where the
+/// result has no pixels. Throws Error naming `path`, and the node: if a batch norm has an epsilon other than 1e-5, or a
+/// convolution has groups, is dilated, moves by other steps than 1 (filters of 7 x 7 pixels: 2) or is padded by other
+/// than half its filter's size; if metadata contradict the graph; or if the Identity nodes copy more than 256 MiB.
 TensorFile network_tensors(const OnnxModel& model, const std::string& path);
 
 }  // namespace sandglass

@@ -7,6 +7,7 @@
 #include <limits>
 #include <nlohmann/json.hpp>
 
+#include "engine/bfloat16.h"
 #include "engine/error.h"
 #include "engine/file.h"
 #include "engine/onnx_file.h"
@@ -33,11 +34,6 @@ struct Float16 {
     }
     return std::copysign(magnitude, bits >> 15 ? -1.0f : 1.0f);
   }
-};
-
-struct BFloat16 {
-  uint16_t bits;
-  explicit operator float() const { return std::bit_cast<float>(uint32_t{bits} << 16); }
 };
 
 template <typename Element>
@@ -141,7 +137,7 @@ std::vector<float> HostTensor::to_float() const {
     case TensorType::f16:
       return convert_to_float<Float16>(bytes);
     case TensorType::bf16:
-      return convert_to_float<BFloat16>(bytes);
+      return convert_to_float<bfloat16>(bytes);
     case TensorType::i64:
       return convert_to_float<int64_t>(bytes);
     case TensorType::i32:

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "engine/error.h"
+#include "engine/loop_error.h"
 
 namespace sandglass {
 namespace {
@@ -264,10 +265,11 @@ void search(const dlib::frontal_face_detector& detector, Pyramid& pyramid, const
   for (const Part& part : parts) pixels[part.level] += pixels_of(part.windows, pyramid.level(part.level));
   pyramid.fill(pixels);
   std::vector<std::vector<Candidate>> found(parts.size());
+  LoopError error;
 #pragma omp parallel for schedule(dynamic, 1) num_threads(threads)
-  for (size_t i = 0; i < parts.size(); ++i) {
-    search(detector, pyramid.level(parts[i].level), parts[i], threshold, found[i]);
-  }
+  for (size_t i = 0; i < parts.size(); ++i)
+    error.guard([&] { search(detector, pyramid.level(parts[i].level), parts[i], threshold, found[i]); });
+  error.rethrow();
   for (const auto& of_part : found) candidates.insert(candidates.end(), of_part.begin(), of_part.end());
   std::sort(candidates.begin(), candidates.end(), [](const auto& a, const auto& b) { return a.order() < b.order(); });
   const auto same = [](const auto& a, const auto& b) { return a.order() == b.order(); };

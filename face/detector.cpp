@@ -9,6 +9,7 @@
 #include <future>
 
 #include "engine/error.h"
+#include "engine/loop_error.h"
 #include "face/box_detector.h"
 #include "face/grey_image.h"
 #include "face/landmark_model.h"
@@ -123,14 +124,18 @@ std::vector<Face> FaceDetector::detect_near(const Image& image, std::span<const 
 std::vector<Face> FaceDetector::with_landmarks(const Search& search, const std::vector<FaceBox>& boxes) const {
   std::vector<Face> faces;
   for (const FaceBox& box : boxes) faces.push_back(search.face(box));
+  LoopError error;
 #pragma omp parallel for schedule(dynamic, 1) num_threads(search.threads)
   for (Face& face : faces) {
-    std::array<Point, kStarts.size()> moves;
-    for (size_t i = 0; i < moves.size(); ++i) {
-      moves[i] = {kStarts[i].x * (face.right - face.left), kStarts[i].y * (face.bottom - face.top)};
-    }
-    face.landmarks = mean(models_->landmarks.predict(search.grey, face.left, face.top, face.right, face.bottom, moves));
+    error.guard([&] {
+      std::array<Point, kStarts.size()> moves;
+      for (size_t i = 0; i < moves.size(); ++i)
+        moves[i] = {kStarts[i].x * (face.right - face.left), kStarts[i].y * (face.bottom - face.top)};
+      face.landmarks =
+          mean(models_->landmarks.predict(search.grey, face.left, face.top, face.right, face.bottom, moves));
+    });
   }
+  error.rethrow();
   const auto area = [](const Face& face) { return (face.right - face.left) * (face.bottom - face.top); };
   std::stable_sort(faces.begin(), faces.end(), [&](const Face& a, const Face& b) { return area(a) > area(b); });
   return faces;

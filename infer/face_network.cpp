@@ -10,27 +10,15 @@ namespace {
 // Larger ones are no quicker, and sizes in bytes stay far from overflow.
 constexpr int kMaxBatch = 1024;
 
-void check_finite(const Weights& weights) {
-  const ParameterTable table(weights.config);
-  for (const ParameterInfo& parameter : table.all()) {
-    const float* values = weights.values(parameter);
-    for (size_t i = 0; i < parameter.elements; ++i) {
-      check(std::isfinite(values[i]), "the weights' tensor '{}' has values that are not finite numbers",
-            parameter.name);
-    }
-  }
-}
-
-std::unique_ptr<Device> open_checked(const Weights& weights, const DeviceChoice& device, int batch) {
+std::unique_ptr<Device> open_checked(const DeviceChoice& device, int batch) {
   check(batch >= 1 && batch <= kMaxBatch, "the batch is {}, expected 1 to {}", batch, kMaxBatch);
-  check_finite(weights);
   return open_device(device);
 }
 
 }  // namespace
 
 FaceNetwork::FaceNetwork(const Weights& weights, const DeviceChoice& device, int batch, bool keep_heatmaps, bool mirror)
-    : device_(open_checked(weights, device, batch)),
+    : device_(open_checked(device, batch)),
       keep_heatmaps_(keep_heatmaps),
       network_(*device_, weights, batch, static_cast<size_t>(batch) * staged_bytes_bound(weights.config.input_size),
                mirror) {}

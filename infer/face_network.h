@@ -14,7 +14,7 @@ namespace sandglass {
 class FaceNetwork {
  public:
   /// Opens the device and loads the network. `mirror`: as InferenceNetwork's. Throws Error if the batch is not 1 to
-  /// 1024, the device is not available, or a weight is not finite.
+  /// 1024 or the device is not available.
   FaceNetwork(const Weights& weights, const DeviceChoice& device, int batch, bool keep_heatmaps, bool mirror = false);
 
   /// Puts a face into the batch, which must not be full. `pixels` are those that it was staged to. `face` gets its AUs

@@ -33,6 +33,7 @@ FaceReader::FaceReader(const Weights& weights, const FaceDetector* detector, con
   const ThreadLimit limit(threads_);
   network_ =
       std::make_unique<FaceNetwork>(weights, options.device, options.batch, options.keep_heatmaps, options.mirror);
+  device_description_ = network_->device().description();
 }
 
 std::vector<FacePrediction> FaceReader::read(const Image& image) {

@@ -24,8 +24,7 @@ struct FaceReaderOptions {
 class FaceReader {
  public:
   /// Loads the network. `detector` may be null where read(image) is not used, and must outlive the reader; its own
-  /// option `threads` should be 0. Throws Error if an option is out of range, the device is not available, or a weight
-  /// is not finite.
+  /// option `threads` should be 0. Throws Error if an option is out of range or the device is not available.
   FaceReader(const Weights& weights, const FaceDetector* detector, const FaceReaderOptions& options);
 
   /// The faces that the detector finds, largest first. Throws Error without a detector.
@@ -35,7 +34,8 @@ class FaceReader {
   /// The picture as a registered face seen as a whole. Throws Error if it is not a square.
   FacePrediction read_registered(const Image& image);
 
-  const Device& device() const { return network_->device(); }
+  /// Device::description, with the threads that this reader computes with.
+  const std::string& device_description() const { return device_description_; }
 
  private:
   void add_aus(const Image& image, std::vector<FacePrediction>& faces);
@@ -44,6 +44,7 @@ class FaceReader {
   const FaceReaderOptions options_;
   const int threads_;
   std::unique_ptr<FaceNetwork> network_;
+  std::string device_description_;
 };
 
 }  // namespace sandglass

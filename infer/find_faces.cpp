@@ -1,5 +1,7 @@
 #include "infer/find_faces.h"
 
+#include "engine/error.h"
+
 namespace sandglass {
 std::vector<FacePrediction> detected_faces(std::span<const Face> found) {
   std::vector<FacePrediction> faces;
@@ -34,7 +36,11 @@ void register_faces(std::vector<FacePrediction>& faces, int max_faces, int size)
   int id = 0;
   for (FacePrediction& face : faces) {
     face.id = id++;
-    face.to_registered = registration(*face.landmarks, size);
+    try {
+      face.to_registered = registration(*face.landmarks, size);
+    } catch (const Error& error) {
+      fail("face {}: {}", face.id, error.what());
+    }
   }
 }
 

@@ -168,6 +168,10 @@ void add(const path& given, const InputOptions& options, InputList& list) {
     add_numbered(given, *numbered, list);
     return;
   }
+  if (name.empty()) {
+    list.inputs.push_back({given, "the name of a file is empty"});
+    return;
+  }
   bool found = false;
   for (const path& match : matches_of(name)) found = add_existing(match, list.inputs) || found;
   if (found) return;

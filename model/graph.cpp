@@ -86,16 +86,25 @@ void InferenceGraph::append(const std::string& conv_name, const std::string& bat
       operation->cost);
 }
 
+namespace {
+
+std::string advice(std::optional<size_t> available, size_t needed, int batch) {
+  if (!available) return batch > 1 ? "choose a smaller batch or network" : "choose a smaller network";
+  // Nearly all of it grows with the batch; the step needs a little besides the plan.
+  constexpr double kForThePlan = 0.95;
+  const auto fits =
+      static_cast<int>(kForThePlan * static_cast<double>(*available) * batch / static_cast<double>(needed));
+  return fits >= 1 ? fmt::format("a batch of {} fits", fits) : "not even a batch of 1 fits, choose a smaller network";
+}
+
+}  // namespace
+
 void finish_plan(Plan& plan, int batch) {
   try {
     plan.finish();
   } catch (const OutOfMemory& error) {
-    // Nearly all of it grows with the batch; the step needs a little besides the plan.
-    constexpr double kForThePlan = 0.95;
-    const auto fits = static_cast<int>(kForThePlan * static_cast<double>(error.available) * batch /
-                                       static_cast<double>(plan.arena_bytes()));
     fail("{}; the plan for a batch of {} needs {} MiB: {}", error.what(), batch, plan.arena_bytes() >> 20,
-         fits >= 1 ? fmt::format("a batch of {} fits", fits) : "not even a batch of 1 fits, choose a smaller network");
+         advice(error.available, plan.arena_bytes(), batch));
   }
 }
 

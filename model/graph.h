@@ -132,8 +132,8 @@ class InferenceGraph {
   std::vector<FoldedConv> convs_;
 };
 
-/// Plan::finish() for a plan whose maps grow with `batch`. Throws Error that says how much memory it needs, how much
-/// there is and how large a batch would fit if that is not enough.
+/// Plan::finish() for a plan whose maps grow with `batch`. Throws Error if memory is not enough that says how much it
+/// needs and, where the device knows what there is, how large a batch would fit.
 void finish_plan(Plan& plan, int batch);
 
 }  // namespace sandglass

@@ -1,5 +1,6 @@
 #include "model/onnx_export.h"
 
+#include "engine/batch_norm_epsilon.h"
 #include "model/hourglass.h"
 
 namespace sandglass {
@@ -38,7 +39,7 @@ OnnxGraph::Map OnnxGraph::conv_node(const std::string& conv_name, const std::str
   return node("BatchNormalization", batch_norm_name,
               {z, parameter(batch_norm_name + ".weight"), parameter(batch_norm_name + ".bias"),
                parameter(batch_norm_name + ".running_mean"), parameter(batch_norm_name + ".running_var")},
-              {{"epsilon", kBatchNormEpsilon}});
+              {{"epsilon", static_cast<float>(kBatchNormEpsilon)}});
 }
 
 OnnxGraph::Map OnnxGraph::picture() {

@@ -5,7 +5,9 @@
 #include <cmath>
 #include <cstring>
 #include <set>
+#include <span>
 
+#include "engine/batch_norm_epsilon.h"
 #include "engine/error.h"
 #include "engine/random.h"
 #include "engine/safetensors.h"
@@ -67,12 +69,21 @@ std::vector<std::string> split(const std::string& text) {
 
 }  // namespace
 
+void check_au_names(const std::vector<std::string>& names, const std::string& source) {
+  std::set<std::string> seen;
+  for (const std::string& name : names) {
+    check(!name.empty(), "{}: the name of an Action Unit is empty", source);
+    check(seen.insert(name).second, "{}: names {} twice", source, in_quotes(name));
+  }
+}
+
 std::vector<std::string> au_names(const TensorFile& file, int heatmaps, const std::string& source) {
   const auto found = file.metadata.find("aus");
   if (found != file.metadata.end()) {
     std::vector<std::string> names = split(found->second);
     check(static_cast<int>(names.size()) == heatmaps,
           "{}: metadata 'aus' names {} Action Units but the network has {} heatmaps", source, names.size(), heatmaps);
+    check_au_names(names, source + ": metadata 'aus'");
     return names;
   }
   if (heatmaps == 5) return {"AU06", "AU10", "AU12", "AU14", "AU17"};  // the authors' order
@@ -141,7 +152,7 @@ ConvWeights fold_batch_norm(const Weights& weights, const ParameterTable& table,
     const float *gamma = values(batch_norm + ".weight"), *beta = values(batch_norm + ".bias"),
                 *mean = values(batch_norm + ".running_mean"), *variance = values(batch_norm + ".running_var");
     for (size_t k = 0; k < channels; ++k) {
-      scale[k] = gamma[k] / std::sqrt(variance[k] + 1e-5);
+      scale[k] = gamma[k] / std::sqrt(variance[k] + kBatchNormEpsilon);
       shift[k] = (shift[k] - mean[k]) * scale[k] + beta[k];
     }
   }
@@ -220,7 +231,31 @@ Weights from_tensors(const TensorFile& file, const std::string& source) {
   return weights;
 }
 
-Weights read_weights(const std::filesystem::path& path) { return from_tensors(read_tensor_file(path), path.string()); }
+void check_inference(const Weights& weights, const std::string& source) {
+  const ParameterTable table(weights.config);
+  const auto is_finite = [](float value) { return std::isfinite(value); };
+  std::string conv;
+  for (const ParameterInfo& p : table.all()) {
+    const std::span values(weights.values(p), p.elements);
+    check(std::ranges::all_of(values, is_finite), "{}: tensor '{}' has values that are not finite", source, p.name);
+    if (p.kind == Kind::conv_weight) conv = p.name.substr(0, p.name.rfind('.'));
+    if (p.kind != Kind::running_var) continue;
+    const float least = std::ranges::min(values);
+    check(least + kBatchNormEpsilon > 0, "{}: tensor '{}' has the variance {}, expected 0 or more", source, p.name,
+          least);
+    const std::string batch_norm = p.name.substr(0, p.name.rfind('.'));  // its convolution is the one before it
+    const ConvWeights folded = fold_batch_norm(weights, table, conv, batch_norm);
+    check(std::ranges::all_of(folded.weights, is_finite) && std::ranges::all_of(folded.bias, is_finite),
+          "{}: tensor '{}.weight' with the batch norm '{}' folded in has values that are not finite", source, conv,
+          batch_norm);
+  }
+}
+
+Weights read_weights(const std::filesystem::path& path) {
+  Weights weights = from_tensors(read_tensor_file(path), path.string());
+  check_inference(weights, path.string());
+  return weights;
+}
 
 void write_weights(const std::filesystem::path& path, const Weights& weights) {
   write_safetensors(path, to_tensors(weights));

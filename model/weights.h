@@ -43,7 +43,8 @@ Weights initial_weights(const NetworkConfig& config, std::vector<std::string> au
 /// Reads .safetensors, .pth, .pth.tar or .onnx (by content). Width, depth and number of heatmaps follow from the
 /// tensors' shapes; AU names, input size and head from the file's metadata, else AU06,AU10,AU12,AU14,AU17 for five
 /// heatmaps (numbered otherwise), 256 and heatmap. Tensors of other names with the prefixes "optimizer." are ignored.
-/// Throws Error naming the file and the first tensor that is missing, unknown or of the wrong shape.
+/// Throws Error naming the file and the first tensor that is missing, unknown, of the wrong shape, or not fit for
+/// inference.
 Weights read_weights(const std::filesystem::path& path);
 
 /// Writes float32 .safetensors in PyTorch's names and KCRS order, with width, depth, input size, head and AU names
@@ -59,11 +60,17 @@ TensorFile to_tensors(const Weights& weights);
 HostTensor to_tensor(const ParameterInfo& p, const float* values);
 Weights from_tensors(const TensorFile& file, const std::string& source);
 
+/// Throws Error naming `source` and the tensor if a value, or a convolution's with its batch norm folded in, is not
+/// finite, or a variance is negative: a network of such weights can give results that look like any others.
+void check_inference(const Weights& weights, const std::string& source);
+
 /// Pieces of from_tensors for those who take only some of a file's tensors (model/transfer.h). `source` names the
 /// origin in errors. Copies one tensor to its place. Throws Error if its shape is not p's.
 void set_tensor(Weights& weights, const ParameterInfo& p, const HostTensor& tensor, const std::string& source);
 /// The Action Units' names for `heatmaps` maps, and the head.
 std::vector<std::string> au_names(const TensorFile& file, int heatmaps, const std::string& source);
+/// Throws Error if a name is empty or occurs twice.
+void check_au_names(const std::vector<std::string>& names, const std::string& source);
 Head head_of(const TensorFile& file, const std::string& source);
 /// Whether a tensor of this name is none of the network's, but no error: the optimiser's state, PyTorch's counters.
 bool is_ignored(const std::string& name);

@@ -152,6 +152,8 @@ Evaluation evaluate(const EvaluationOptions& options, std::ostream& log) {
                            static_cast<size_t>(options.batch) * staged_bytes_bound(weights.config.input_size),
                            options.mirror);
   Evaluation evaluation = score(network, weights.aus, manifest, options.scores, log);
+  check(std::ranges::all_of(evaluation.peaks.heights, [](float height) { return std::isfinite(height); }),
+        "{}: the network's heatmaps are not finite; check the weights", options.weights.string());
   evaluation.left_out = static_cast<int>(all_rows - manifest.rows.size());
   evaluation.device = device->description();
   return evaluation;

@@ -9,6 +9,7 @@
 //   dz = gamma * inv_std * (g - dbeta / M - (z - mean) * inv_std * dgamma / M)  =  a * g + b * z + c   per channel
 #pragma once
 
+#include "engine/batch_norm_epsilon.h"
 #include "kernels/operation.h"
 
 namespace sandglass {
@@ -33,7 +34,7 @@ struct BatchNormFinalize {
   static constexpr const char* kName = "batch_norm_finalize";
   int channels = 0;
   int64_t count = 0;  ///< M, elements per channel; at least 2
-  float epsilon = 1e-5f, momentum = 0.1f;
+  float epsilon = kBatchNormEpsilon, momentum = 0.1f;
   void check() const;
   Cost cost() const;
   std::string text() const;

@@ -26,7 +26,7 @@ void batch_norm_apply(int64_t pixels, int channels, const double* z, const doubl
   for (int64_t i = 0; i < pixels; ++i)
     for (int c = 0; c < channels; ++c) {
       const double value = z[i * channels + c] * scale[c] + shift[c];
-      y[i * channels + c] = relu ? std::max(0.0, value) : value;
+      y[i * channels + c] = relu ? std::max(value, 0.0) : value;
     }
 }
 

@@ -13,7 +13,7 @@ std::vector<double> transformed(const ConvShape& shape, const double* x, const T
   for (size_t i = 0; i < result.size(); ++i) {
     const size_t c = i % shape.c;
     result[i] = result[i] * t.scale[c] + t.shift[c];
-    if (t.relu) result[i] = std::max(0.0, result[i]);
+    if (t.relu) result[i] = std::max(result[i], 0.0);
   }
   return result;
 }
@@ -53,7 +53,7 @@ void conv_forward(const ConvShape& shape, const double* x, const double* w, cons
   for (size_t i = 0; i < outputs; ++i) {
     if (bias) y[i] += bias[i % filters];
     if (residual) y[i] += residual[i];
-    if (relu) y[i] = std::max(0.0, y[i]);
+    if (relu) y[i] = std::max(y[i], 0.0);
   }
 }
 

@@ -11,7 +11,7 @@ void residual_forward(int64_t pixels, int channels, const double* z, const doubl
     for (int c = 0; c < channels; ++c) {
       const int64_t at = i * channels + c;
       const double other = scale2 ? shortcut[at] * scale2[c] + shift2[c] : shortcut[at];
-      y[at] = std::max(0.0, z[at] * scale[c] + shift[c] + other);
+      y[at] = std::max(z[at] * scale[c] + shift[c] + other, 0.0);
     }
 }
 

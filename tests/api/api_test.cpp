@@ -1,5 +1,6 @@
 #include <gmock/gmock.h>
 
+#include <array>
 #include <climits>
 #include <cmath>
 #include <thread>
@@ -214,6 +215,11 @@ TEST_F(ApiTest, DescribesTheModel) {
   EXPECT_EQ(sandglass_heatmap_side(regression.get()), 0);
   const ContextOwner context = open(regression);
   EXPECT_NE(std::string(sandglass_context_device(context.get())), "");
+  for (const int threads : {1, 3}) {
+    options.threads = threads;
+    EXPECT_THAT(sandglass_context_device(open(open(write())).get()),
+                testing::EndsWith(threads == 1 ? ", 1 thread" : ", 3 threads"));
+  }
   const Image image = picture(64, 64);
   ASSERT_EQ(sandglass_read_registered(context.get(), image.rgb.data(), 64, 64, 192), 1);
   EXPECT_EQ(sandglass_face_at(context.get(), 0)->places, nullptr);
@@ -228,8 +234,11 @@ TEST_F(ApiTest, SaysWhatIsWrong) {
   };
   EXPECT_THAT(error_of_model("absent.safetensors"), HasSubstr("absent.safetensors"));
   EXPECT_THAT(error_of_model(nullptr), HasSubstr("NULL"));
-  options.size = 0;
-  EXPECT_THAT(error_of_model(weights.c_str()), HasSubstr("begin with sandglass_default_options"));
+  for (const size_t size : {0, 8, 17, 20, 33, 63, 4097}) {  // no field ends there
+    options.size = size;
+    EXPECT_EQ(error_of_model(weights.c_str()),
+              fmt::format("the options' size is {}; begin with sandglass_default_options()", size));
+  }
   options = sandglass_default_options();
   options.minimum_face = 5;
   EXPECT_THAT(error_of_model(weights.c_str()), HasSubstr("expected at least 40"));
@@ -269,10 +278,11 @@ TEST_F(ApiTest, SaysWhatIsWrong) {
   expect_error(sandglass_read_registered(context.get(), rgb, 0, 0, 195), "0 x 0 pixels");
   expect_error(sandglass_read_registered(context.get(), rgb, 1 << 30, 1 << 30, 195), "at most 100 megapixels");
   expect_error(sandglass_read_registered(context.get(), rgb, 64, 64, 191), "191 bytes apart, expected at least 192");
-  Landmarks flat{};
-  expect_error(sandglass_read_landmarks(context.get(), rgb, 64, 65, 195, &flat[0].x, 1), "lie on a line");
-  flat[7].y = NAN;
-  expect_error(sandglass_read_landmarks(context.get(), rgb, 64, 65, 195, &flat[0].x, 1), "not a finite number");
+  std::array<Landmarks, 2> faces{landmarks(0)};
+  expect_error(sandglass_read_landmarks(context.get(), rgb, 64, 65, 195, &faces[0][0].x, 2), "face 1: landmarks 8, 36");
+  faces[1][7].y = NAN;
+  expect_error(sandglass_read_landmarks(context.get(), rgb, 64, 65, 195, &faces[0][0].x, 2),
+               "face 1: a landmark is not a finite number");
   expect_error(sandglass_read_landmarks(context.get(), rgb, 64, 65, 195, nullptr, 1), "NULL");
   EXPECT_EQ(sandglass_read_landmarks(context.get(), rgb, 64, 65, 195, nullptr, 0), 0);
   EXPECT_EQ(sandglass_read_registered(context.get(), rgb, 64, 64, 195), 1);  // as good as before

@@ -14,6 +14,7 @@ library=$(dirname "$(find "$out/moved" -name libsandglass.so)")
 
 if grep -rF -e "$build" -e "$out/first" "$library/cmake" "$library/pkgconfig"; then fail "absolute paths in the package's files"; fi
 if readelf -d "$library/libsandglass.so" | grep -E 'RPATH|RUNPATH'; then fail "libsandglass.so has a run path"; fi
+if nm -gC --defined-only "$library/libsandglass.a" 2>"$out/nm.log" | grep -F ' onnx::'; then fail "libsandglass.a has names of libonnx_proto's"; fi
 sed -n 's/^SANDGLASS_API .*[ *]\(sandglass_[a-z_]*\)(.*/T \1/p' "$out/moved/include/sandglass.h" | sort >"$out/declared"
 nm -D --defined-only "$library/libsandglass.so" | cut -d ' ' -f 2- | sort >"$out/shown"
 diff "$out/declared" "$out/shown" >&2 || fail "libsandglass.so does not show (>) just what sandglass.h declares (<)"

@@ -62,12 +62,20 @@ TEST_F(BadInputTest, Weights) {
   expect_error({"eval", "--weights", path("absent.safetensors"), "--data", "m.csv"},
                {"absent.safetensors: no such file"});
   expect_error({"info", path("absent.safetensors")}, {"absent.safetensors: no such file"});
+  expect_error({"info", "/dev/zero"}, {"/dev/zero: is a device"});
+  expect_error({"infer", "--weights", "", face, "--registered"}, {"error: the name of a file is empty"});
+  expect_error({"infer", "--weights", write_small_weights(), "", "--registered"},
+               {"error: the name of a file is empty"});
 
   file = to_tensors(small_weights());
   const float nan = std::numeric_limits<float>::quiet_NaN();
   std::memcpy(file.tensors[7].bytes.data(), &nan, sizeof nan);
-  expect_error({"infer", "--weights", save("nan.safetensors"), face, "--registered"},
-               {"'" + file.tensors[7].name + "'", "not finite"});
+  const std::string broken = save("nan.safetensors");
+  const std::vector<std::string> parts{"nan.safetensors: tensor '" + file.tensors[7].name + "'", "not finite"};
+  expect_error({"infer", "--weights", broken, face, "--registered"}, parts);
+  expect_error({"eval", "--weights", broken, "--data", "m.csv"}, parts);
+  expect_error({"convert", broken, path("out.safetensors")}, parts);
+  EXPECT_FALSE(exists("out.safetensors"));
 }
 
 TEST_F(BadInputTest, WeightsCutAnywhere) {
@@ -86,7 +94,9 @@ TEST_F(BadInputTest, Onnx) {
   ASSERT_EQ(run({"convert", weights, net}).code, 0);
   expect_error({"convert", net, path("out.safetensors")}, {"net.onnx", "batch norm seems to be folded"});
   expect_error({"infer", "--weights", net, "--registered", face}, {"net.onnx", "batch norm seems to be folded"});
-  ASSERT_EQ(run({"convert", weights, net, "--keep-batch-norm"}).code, 0);
+  expect_error({"convert", weights, net, "--keep-batch-norm"},
+               {"net.onnx: is there already; name another file, or give --force to replace it"});
+  ASSERT_EQ(run({"convert", weights, net, "--keep-batch-norm", "--force"}).code, 0);
   const std::string bytes = content_of(net);
   for (size_t i = 1; i < 6; ++i) {
     const std::string cut = write("cut.onnx", bytes.substr(0, i * bytes.size() / 6));
@@ -202,6 +212,7 @@ TEST_F(BadInputTest, Outputs) {
   expect_error({"convert", weights, path("out.pth")}, {"out.pth: weights are written as .safetensors"});
   expect_error({"convert", weights, path("absent/out.safetensors")}, {"absent/out.safetensors: cannot be written"});
   expect_error({"convert", weights, path("out.safetensors"), "--aus", "AU01"}, {"--aus names 1 Action Units"});
+  expect_error({"convert", weights, path("out.safetensors"), "--aus", "AU01,au1"}, {"--aus: names \"AU01\" twice"});
   expect_error({"bench", "--mode", "infer", "--iterations", "1", "--set", "width=16", "--set", "input_size=64",
                 "--json", path("absent/out")},
                {path("absent/out") + ": cannot be written"});
@@ -218,7 +229,7 @@ TEST_F(BadInputTest, FullDiskLeavesWhatWasThere) {
     std::signal(SIGXFSZ, SIG_IGN);
   };
   for (const std::vector<std::string>& arguments :
-       {std::vector<std::string>{"convert", weights, path("out.safetensors")},
+       {std::vector<std::string>{"convert", weights, path("out.safetensors"), "--force"},
         {"infer", "--weights", weights, "--registered", face, "--force", "--heatmaps", path("out.safetensors")}}) {
     const Finished finished = wait(start(arguments, SANDGLASS_PROGRAM, limited));
     EXPECT_EQ(finished.code, 1);

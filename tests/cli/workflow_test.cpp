@@ -153,7 +153,7 @@ TEST_F(ProgramTest, ConvertKeepsEveryNumber) {
   EXPECT_EQ(after.statistics, before.statistics);
   EXPECT_EQ(after.config, before.config);
   EXPECT_THAT(after.aus, testing::ElementsAre("AU01", "AU02"));
-  ASSERT_EQ(run({"convert", path("copy.safetensors"), path("copy.safetensors")}).code, 0);  // onto itself
+  ASSERT_EQ(run({"convert", path("copy.safetensors"), path("copy.safetensors"), "--force"}).code, 0);  // onto itself
   EXPECT_EQ(read_weights(folder / "copy.safetensors").parameters, before.parameters);
 }
 
@@ -169,7 +169,7 @@ TEST_F(ProgramTest, OnnxWithItsBatchNormIsAsGoodAsTheWeights) {
   EXPECT_EQ(content_of(net + ".maps"), content_of(weights + ".maps"));
   EXPECT_THAT(run({"info", net}).out, HasSubstr("AU06, AU12 (16 x 16)"));
 
-  ASSERT_EQ(run({"convert", weights, net}).code, 0);  // folded
+  ASSERT_EQ(run({"convert", weights, net, "--force"}).code, 0);  // folded
   EXPECT_THAT(run({"info", net, "--tensors"}).out, HasSubstr("\n  m0.b1_2.conv1.bias "));
 }
 
@@ -179,7 +179,7 @@ TEST_F(ProgramTest, ConvertReadsPyTorchCheckpoints) {
   if (!std::filesystem::exists(parity / "weights.pth"))
     GTEST_SKIP() << "no folder " << parity << " (set SANDGLASS_PARITY_DIR)";
   for (const char* name : {"weights.pth", "weights.pth.tar"}) {
-    const Finished finished = run({"convert", (parity / name).string(), path("copy.safetensors")});
+    const Finished finished = run({"convert", (parity / name).string(), path("copy.safetensors"), "--force"});
     ASSERT_EQ(finished.code, 0) << finished.err;
     const TensorFile before = read_tensor_file(parity / name), after = read_safetensors(folder / "copy.safetensors");
     for (const HostTensor& tensor : after.tensors) {

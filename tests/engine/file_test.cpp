@@ -4,6 +4,8 @@
 #include <sys/stat.h>
 
 #include <csignal>
+#include <fstream>
+#include <thread>
 
 #include "tests/engine/support.h"
 
@@ -27,6 +29,19 @@ TEST(File, ReadsBackWhatWasWritten) {
     EXPECT_EQ(read_file(folder / "file"), text);
   }
   EXPECT_EQ(files_in(folder), 1u) << "temporary files were left behind";
+}
+
+TEST(File, ReadsNoDevicesAndNamesAnEmptyName) {
+  expect_error([] { read_file("/dev/zero"); }, "/dev/zero: is a device, expected a file");
+  expect_error([] { read_file(""); }, "the name of a file is empty");
+}
+
+TEST(File, ReadsPipes) {
+  const TemporaryFolder folder;
+  ASSERT_EQ(mkfifo((folder / "pipe").c_str(), 0600), 0);
+  std::thread writer([&] { std::ofstream(folder / "pipe") << "content"; });
+  EXPECT_EQ(read_file(folder / "pipe"), "content");
+  writer.join();
 }
 
 TEST(File, WritingReplacesTheFileInsteadOfChangingIt) {

@@ -26,7 +26,8 @@ std::string floats(const std::vector<float>& values) {
 }
 
 // The fields of onnx.proto that are used here.
-constexpr int kFloat = 1, kInt32 = 6, kFloat16 = 10, kUint32 = 12;  // TensorProto.DataType
+constexpr int kFloat = 1, kInt8 = 3, kInt32 = 6, kInt64 = 7, kString = 8, kFloat16 = 10, kDouble = 11,
+              kUint32 = 12;  // TensorProto.DataType
 std::string node(const std::string& type, const std::vector<std::string>& inputs, const std::string& output) {
   std::string content;
   for (const std::string& input : inputs) content += bytes(1, input);
@@ -61,11 +62,11 @@ OnnxModel example() {
   OnnxModel model;
   model.producer = "sandglass";
   model.producer_version = "1.2.3";
-  model.nodes = {{"Conv", "conv", {"x", "w"}, {"z"}, {{"strides", std::vector<int64_t>{1, 2}}, {"group", int64_t{1}}}},
+  model.nodes = {{"Conv", "conv", {"x", "w"}, {"z"}, {{"strides", std::vector<int64_t>{1, 1}}, {"group", int64_t{1}}}},
                  {"Resize", "resize", {"z", "", "scales"}, {"y"}, {{"mode", "nearest"}, {"cubic_coeff_a", -0.5f}}}};
   model.inputs = {{"x", {OnnxValue::kBatch, 1, 4, 4}}};
   model.outputs = {{"y", {OnnxValue::kBatch, 1, 4, 2}}};
-  model.weights.tensors = {HostTensor::from_floats("w", {1, 1, 1, 2}, std::vector<float>{1.5f, -0.0f}),
+  model.weights.tensors = {HostTensor::from_floats("w", {1, 2, 1, 1}, std::vector<float>{1.5f, -0.0f}),
                            HostTensor::from_floats("scales", {4}, std::vector<float>{1, 1, 1, 1})};
   model.weights.metadata = {{"aus", "AU06"}, {"note", "caf\u00e9"}};
   return model;
@@ -106,7 +107,7 @@ TEST_F(OnnxFile, WhatIsWrittenIsRead) {
 }
 
 TEST_F(OnnxFile, TensorsAreThoseOfConvolutionsAndBatchNorms) {
-  const std::string weights = tensor("w", kFloat, {1, 1, 1, 2}, float_data({1, 2})) +
+  const std::string weights = tensor("w", kFloat, {1, 2, 1, 1}, float_data({1, 2})) +
                               tensor("half", kFloat16, {2}, bytes(9, std::string("\x00\x3c\x00\xc0", 4))) +
                               tensor("scales", kFloat, {1}, raw_data({4}));
   const TensorFile file =
@@ -115,7 +116,7 @@ TEST_F(OnnxFile, TensorsAreThoseOfConvolutionsAndBatchNorms) {
                  weights + value_info(11, {2, 3, 64, 64}) + value_info(12, {2, 5}));
   ASSERT_EQ(file.tensors.size(), 3u);
   EXPECT_EQ(file.tensors[0].name, "w");
-  EXPECT_EQ(file.tensors[0].shape, (std::vector<int64_t>{1, 1, 1, 2}));
+  EXPECT_EQ(file.tensors[0].shape, (std::vector<int64_t>{1, 2, 1, 1}));
   EXPECT_EQ(file.tensors[0].to_float(), (std::vector<float>{1, 2}));
   for (const char* name : {"half", "same"}) {
     ASSERT_TRUE(file.find(name)) << name;
@@ -137,11 +138,72 @@ TEST_F(OnnxFile, EpsilonsGroupsAndDilationsAreThoseOfTheNetworks) {
   expect_refused("BatchNormalization", 1e-3f, "epsilon", "epsilon 0.001, expected 1e-05");
   expect_refused("BatchNormalization", NAN, "epsilon", "epsilon nan");
   expect_refused("Conv", int64_t{2}, "group", "2 groups");
-  expect_refused("Conv", std::vector<int64_t>{1, 2}, "dilations", "dilated by 1 x 2");
+  expect_refused("Conv", std::vector<int64_t>{1, 2}, "dilations", "has the dilations 1 x 2, expected 1 x 1");
+  expect_refused("Conv", "SAME_UPPER", "auto_pad", "has the auto_pad \"SAME_UPPER\"");
   OnnxModel good;
   good.nodes = {{"BatchNormalization", "", {"x", "w"}, {"y"}, {{"epsilon", 9.9999997e-6f}}},
                 {"Conv", "", {"y", "w"}, {"z"}, {{"group", int64_t{1}}, {"dilations", std::vector<int64_t>{1, 1}}}}};
   EXPECT_NO_THROW(network_tensors(good, "net.onnx"));
+}
+
+TEST_F(OnnxFile, ConvolutionsMoveAndPadAsTheNetworks) {
+  using Numbers = std::vector<int64_t>;
+  const auto parsed = [](int64_t size, const Numbers& kernel, const Numbers& strides, const Numbers& pads) {
+    OnnxModel model;
+    model.weights.tensors = {
+        HostTensor::from_floats("w", {1, 1, size, size}, std::vector<float>(static_cast<size_t>(size * size)))};
+    model.nodes = {{"Identity", "", {"w"}, {"v"}, {}},
+                   {"Conv", "conv", {"x", "v"}, {"z"}, {{"kernel_shape", kernel}, {"strides", strides}}}};
+    if (!pads.empty()) model.nodes[1].attributes.emplace("pads", pads);
+    return network_tensors(model, "net.onnx");
+  };
+  EXPECT_NO_THROW(parsed(7, {7, 7}, {2, 2}, {3, 3, 3, 3}));
+  EXPECT_NO_THROW(parsed(3, {3, 3}, {1, 1}, {1, 1, 1, 1}));
+  EXPECT_NO_THROW(parsed(1, {1, 1}, {1, 1}, {}));
+  expect_error(
+      [&] {
+        parsed(7, {7, 7}, {1, 1}, {3, 3, 3, 3});
+      },
+      "net.onnx: the convolution \"conv\" has the strides 1 x 1", "expected 2 x 2");
+  expect_error([&] { parsed(3, {3, 3}, {2, 2}, {1, 1, 1, 1}); }, "the strides 2 x 2, expected 1 x 1");
+  expect_error([&] { parsed(3, {3, 3}, {1, 1}, {}); }, "the pads 0 x 0 x 0 x 0, expected 1 x 1 x 1 x 1");
+  expect_error([&] { parsed(3, {1, 9}, {1, 1}, {1, 1, 1, 1}); }, "the kernel_shape 1 x 9, expected 3 x 3");
+}
+
+TEST_F(OnnxFile, MetadataDoNotContradictTheGraph) {
+  OnnxModel model;
+  model.inputs = {{"x", {OnnxValue::kBatch, 3, 64, 64}}};
+  model.outputs = {{"y", {OnnxValue::kBatch, 5, 16, 16}}};
+  EXPECT_EQ(network_tensors(model, "net.onnx").metadata.at("head"), "heatmap");
+  model.weights.metadata = {{"head", "regression"}};
+  expect_error([&] { network_tensors(model, "net.onnx"); },
+               "net.onnx: its metadata 'head' is \"regression\", but its graph has heatmap");
+  model.weights.metadata = {{"input_size", "128"}};
+  expect_error([&] { network_tensors(model, "net.onnx"); }, "'input_size' is \"128\", but its graph has 64");
+}
+
+TEST_F(OnnxFile, ReadsWeightsHoweverTheyAreStored) {
+  const std::string halves = bytes(5, varint(0x3c00) + varint(0xc000));  // int32_data
+  const std::string constant =
+      bytes(1, bytes(2, "v") + bytes(4, "Constant") +
+                   bytes(5, bytes(1, "value") + number(20, 4) + tensor("", kFloat, {1}, float_data({7}))));
+  const TensorFile file =
+      tensors_of(constant + node("Conv", {"x", "w", "v"}, "z") + node("BatchNormalization", {"z", "d", "b", "n"}, "y") +
+                 tensor("w", kFloat16, {2}, halves) +
+                 tensor("d", kDouble, {1}, bytes(10, std::string("\0\0\0\0\0\0\xf8\x3f", 8))) +
+                 tensor("b", kInt8, {2}, bytes(5, varint(5) + varint(uint64_t(-1)))) +
+                 tensor("n", kInt64, {1}, bytes(7, varint(9))));
+  ASSERT_EQ(file.tensors.size(), 5u);
+  EXPECT_EQ(file.find("w")->to_float(), (std::vector<float>{1, -2}));
+  EXPECT_EQ(file.find("v")->to_float(), (std::vector<float>{7}));
+  EXPECT_EQ(file.find("d")->to_float(), (std::vector<float>{1.5f}));
+  EXPECT_EQ(file.find("b")->to_float(), (std::vector<float>{5, -1}));
+  EXPECT_EQ(file.find("n")->to_float(), (std::vector<float>{9}));
+}
+
+TEST_F(OnnxFile, WhatNoWeightsAreInMayBeStoredAnyhow) {
+  const std::string others = tensor("names", kString, {1}, bytes(6, "x")) + tensor("far", kFloat, {1}, number(14, 1));
+  EXPECT_EQ(parse(model_of(node("Relu", {"x"}, "y") + others)).weights.tensors.size(), 0u);
 }
 
 TEST_F(OnnxFile, ManyIdentitiesTakeNeitherTimeNorMemory) {
@@ -173,11 +235,11 @@ TEST_F(OnnxFile, WhatIsNotReadIsNamed) {
     expect_error([&] { parse(content); }, "net.onnx", parts...);
   };
   const auto expect_tensor = [&](const std::string& tensor, const auto&... parts) {
-    expect(model_of(tensor), parts...);
+    expect(model_of(node("Conv", {"x", "w"}, "y") + tensor), parts...);
   };
   expect_tensor(tensor("w", kFloat, {1}, number(14, 1)), "tensor \"w\"", "in another file", "dynamo=False");
   expect_tensor(tensor("w", kUint32, {1}, raw_data({1})), "tensor \"w\"", "type 12", "float32");
-  expect_tensor(tensor("w", kInt32, {1}, number(5, 1)), "tensor \"w\" has 0 bytes", "[1] of int32");
+  expect_tensor(tensor("w", kInt32, {2}, number(5, 1)), "tensor \"w\" has 4 bytes", "[2] of int32");
   expect_tensor(tensor("w", kFloat, {2, 3}, raw_data({1})), "has 4 bytes", "[2, 3]");
   expect_tensor(tensor("w", kFloat, {uint64_t(-1), uint64_t(-1)}, raw_data({1})), "[-1, -1]");
   expect_tensor(tensor("w", kFloat, {1u << 31, 1u << 31, 4}, ""), "has 0 bytes");

@@ -281,6 +281,13 @@ TEST(BatchNormReference, normalises_to_mean_beta_and_deviation_gamma) {
   }
 }
 
+TEST(BatchNormReference, lets_nan_through_its_relu) {
+  const double z = NAN, one = 1, zero = 0;
+  double y = 0;
+  reference::batch_norm_apply(1, 1, &z, &one, &zero, true, &y);
+  EXPECT_TRUE(std::isnan(y));
+}
+
 TEST(BatchNormReference, running_statistics_are_pytorchs) {
   // Batch 1, 2, 3, 4: mean 2.5, biased variance 1.25, unbiased 5/3.
   const BatchNormFinalize spec{.channels = 1, .count = 4};

@@ -303,6 +303,13 @@ TEST(ConvReference, convolves_a_picture_worked_out_by_hand) {
   EXPECT_EQ(y, (Values{540210000.5, 65032000.5, 870540.5, 98065.5}));
 }
 
+TEST(ConvReference, lets_nan_through_both_relus) {
+  const double x = NAN, one = 1, zero = 0;
+  double y = 0;
+  reference::conv_forward({1, 1, 1, 1, 1}, &x, &one, {&one, &zero, true}, nullptr, nullptr, true, &y);
+  EXPECT_TRUE(std::isnan(y));
+}
+
 TEST(ConvReference, transform_leaves_the_padding_zero) {
   const ConvShape shape{1, 1, 1, 1, 1, 3, 3, 1, 1};
   const Values x = {-2}, w(9, 1.0), scale = {3}, shift = {7};

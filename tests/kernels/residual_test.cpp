@@ -133,6 +133,13 @@ TEST_P(ResidualBackwardTest, random_numbers_are_close) {
 
 INSTANTIATE_TEST_SUITE_P(Devices, ResidualBackwardTest, on_every_device(map_cases()), case_name<MapCase>);
 
+TEST(ResidualReference, lets_nan_through_its_relu) {
+  const double z = NAN, one = 1, zero = 0;
+  double y = 0;
+  reference::residual_forward(1, 1, &z, &one, &zero, &zero, nullptr, nullptr, &y);
+  EXPECT_TRUE(std::isnan(y));
+}
+
 TEST(ResidualReference, gradient_is_that_of_finite_differences) {
   constexpr int kPixels = 10, kChannels = 4;
   const Inputs inputs = random_inputs({1, 1, kPixels, kChannels});

@@ -4,9 +4,11 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdlib>
+#include <limits>
 
 #include "engine/random.h"
 #include "kernels/conv/conv.h"
+#include "model/graph.h"
 #include "model/inference_network.h"
 #include "model/training_network.h"
 
@@ -97,9 +99,41 @@ TEST(Weights, NamesTheFirstTensorThatDiffers) {
   broken = file;
   broken.metadata["aus"] = "AU01";
   EXPECT_NE(message(broken).find("names 1 Action Units"), std::string::npos);
+  broken.metadata["aus"] = "AU01,AU02,AU01";
+  EXPECT_EQ(message(broken), "w.safetensors: metadata 'aus': names \"AU01\" twice");
+  broken.metadata["aus"] = "AU01,,AU02";
+  EXPECT_EQ(message(broken), "w.safetensors: metadata 'aus': the name of an Action Unit is empty");
   broken = file;
   broken.metadata["head"] = "tail";
   EXPECT_EQ(message(broken), "w.safetensors: metadata 'head' is 'tail', expected heatmap or regression");
+}
+
+TEST(Weights, NamesTheTensorThatIsNotFitForInference) {
+  const ParameterTable table(kTiny);
+  struct Change {
+    const char* tensor;
+    float value;
+    const char* message;
+  };
+  const float nan = std::numeric_limits<float>::quiet_NaN();
+  for (const Change& change :
+       {Change{"conv3.bn2.running_var", -0.5f, "w: tensor 'conv3.bn2.running_var' has the variance -0.5, "},
+        Change{"conv3.bn2.running_var", nan, "w: tensor 'conv3.bn2.running_var' has values that are not finite"},
+        Change{"l0.bias", nan, "w: tensor 'l0.bias' has values that are not finite"},
+        Change{"bn1.weight", 3e38f, "w: tensor 'conv1.weight' with the batch norm 'bn1' folded in has values that"},
+        Change{"m0.b1_2.bn3.running_mean", 3e38f, "w: tensor 'm0.b1_2.conv3.weight' with the batch norm"}}) {
+    Weights weights = initial_weights(kTiny, kTinyAus, 7);
+    std::fill_n(weights.values(table.find("bn1.running_var")), 4, 1e-20f);
+    std::fill_n(weights.values(table.find("m0.b1_2.bn3.running_var")), 16, 0.01f);
+    EXPECT_NO_THROW(check_inference(weights, "w"));
+    weights.values(table.find(change.tensor))[1] = change.value;
+    try {
+      check_inference(weights, "w");
+      ADD_FAILURE() << change.tensor << " " << change.value;
+    } catch (const Error& error) {
+      EXPECT_TRUE(std::string(error.what()).starts_with(change.message)) << error.what();
+    }
+  }
 }
 
 class Network : public testing::TestWithParam<DeviceKind> {
@@ -253,6 +287,33 @@ TEST_P(Network, ReadsNoStaleMemory) {
   EXPECT_EQ(network.gradients(), gradients);
 }
 
+// With weights that are finite and make infinities behind the stem, where a ReLU could hide what becomes of them.
+TEST_P(Network, InferenceNoticesThatItOverflows) {
+  Weights weights = initial_weights(kTiny, kTinyAus, 5);
+  const auto input = random_values(3 * 64 * 64, 1);
+  InferenceNetwork network(*device, weights, 1, 0);
+  network.run_on_tensors(input);
+  for (int k = 0; k < 3; ++k) EXPECT_TRUE(std::isfinite(network.peak(0, k).height));
+  const ParameterTable table(kTiny);
+  const Weights fine = weights;
+  for (const auto& [first, second] : {std::pair{"conv1.weight", "conv2.conv1.weight"},
+                                      {"conv4.conv2.weight", "conv4.conv3.weight"},
+                                      {"m0.b1_1.conv1.weight", "m0.b1_1.conv2.weight"}}) {
+    weights = fine;
+    for (const char* tensor : {first, second}) {
+      const ParameterInfo& p = table.find(tensor);
+      for (size_t i = 0; i < p.elements; ++i) weights.values(p)[i] *= 1e30f;
+    }
+    check_inference(weights, "weights");
+    network.set_weights(weights);
+    network.run_on_tensors(input);
+    for (int k = 0; k < 3; ++k) EXPECT_FALSE(std::isfinite(network.peak(0, k).height)) << second;
+  }
+  network.set_weights(fine);
+  network.run_on_tensors(input);
+  for (int k = 0; k < 3; ++k) EXPECT_TRUE(std::isfinite(network.peak(0, k).height)) << "the flag is still up";
+}
+
 TEST_P(Network, InferenceDoesNotDependOnTheBatch) {
   const Weights weights = initial_weights(kTiny, kTinyAus, 5);
   const auto input = random_values(3 * 3 * 64 * 64, 1);
@@ -384,6 +445,21 @@ TEST(OutOfMemory, SaysWhatThePlanNeedsAndWhichBatchFits) {
   EXPECT_NO_THROW(TrainingNetwork(*device, {.network = config, .batch = fits}, weights)) << message;
   EXPECT_THROW(TrainingNetwork(*device, {.network = config, .batch = fits + std::max(1, fits / 5)}, weights), Error);
   unsetenv("SANDGLASS_SIMT_MEMORY");
+}
+
+TEST(OutOfMemory, TheCpuDoesNotKnowWhichBatchFits) {
+  const auto device = open_device(DeviceKind::cpu);
+  for (const int batch : {1, 8}) {
+    Plan plan(*device);
+    plan.lasting_buffer("maps", size_t{1} << 60);
+    try {
+      finish_plan(plan, batch);
+      ADD_FAILURE();
+    } catch (const Error& error) {
+      const char* advice = batch == 1 ? " MiB: choose a smaller network" : " MiB: choose a smaller batch or network";
+      EXPECT_TRUE(std::string_view(error.what()).ends_with(advice)) << error.what();
+    }
+  }
 }
 
 INSTANTIATE_TEST_SUITE_P(Devices, Network, testing::ValuesIn(available_devices()),

@@ -1,12 +1,8 @@
 #include "train/synth/dataset.h"
 
-#include <omp.h>
-
-#include <exception>
-#include <mutex>
-
 #include "engine/error.h"
 #include "engine/file.h"
+#include "engine/loop_error.h"
 #include "train/synth/render.h"
 
 namespace sandglass {
@@ -28,8 +24,7 @@ void write_synthetic_dataset(const SynthOptions& options) {
   const int count = options.images_per_subject;
   const int64_t pictures = int64_t{options.subjects} * count;
   std::vector<std::string> rows(static_cast<size_t>(pictures));
-  std::exception_ptr error;
-  std::mutex error_mutex;
+  LoopError error;
 #pragma omp parallel
   {
     synth::Renderer renderer;
@@ -37,8 +32,7 @@ void write_synthetic_dataset(const SynthOptions& options) {
     int person_number = -1;
 #pragma omp for schedule(dynamic, 8)
     for (int64_t i = 0; i < pictures; ++i) {
-      try {
-        if (std::scoped_lock lock(error_mutex); error) continue;
+      error.guard([&] {
         check(!options.interrupted || !*options.interrupted, "interrupted; {} is not written", manifest_path.string());
         const int subject = static_cast<int>(i / count), index = static_cast<int>(i % count);
         if (subject != person_number) person = synth::make_person(options.seed, subject), person_number = subject;
@@ -53,13 +47,10 @@ void write_synthetic_dataset(const SynthOptions& options) {
         for (const Point& point : picture.landmarks) row += fmt::format(",{:.2f}", point.x);
         for (const Point& point : picture.landmarks) row += fmt::format(",{:.2f}", point.y);
         row += '\n';
-      } catch (...) {
-        std::scoped_lock lock(error_mutex);
-        if (!error) error = std::current_exception();
-      }
+      });
     }
   }
-  if (error) std::rethrow_exception(error);
+  error.rethrow();
   std::string manifest = "image,subject";
   for (int k = 0; k < synth::kLabelledUnits; ++k) manifest += fmt::format(",AU{:02}", synth::kFacsNumber[k]);
   for (char axis : {'x', 'y'}) {
