@@ -402,7 +402,7 @@ const std::vector<ConfigKey>& config_keys() {
        0,
        0,
        {"order", "number"},
-       "openface, in a folder of pictures: frame n is the n-th by name, or the one with n in its name",
+       "openface, in a folder of pictures: frame n is the n-th in natural order, or the one with n in its name",
        false},
       {"data.not_coded",
        [](C& c) -> M { return &c.data.not_coded; },

@@ -146,7 +146,7 @@ DataSet read_data_set(const DataConfig& data, const std::string& subjects, const
 
 DataFound read_manifest_data(const DataRequest& request, DataLog& log) {
   const std::filesystem::path path = request.data.path;
-  return {read_manifest(path, log, false), path.parent_path(), {}};
+  return {read_manifest(path, log, false, request.aus), path.parent_path(), {}};
 }
 
 DataFound read_pack_data(const DataRequest& request, DataLog&) { return {read_pack(request.data.path), {}, {}}; }
