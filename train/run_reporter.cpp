@@ -59,9 +59,9 @@ void RunReporter::faces(int64_t step, const std::vector<ExampleFace>& faces) {
 
 void RunReporter::write_page() { write_report(folder_.path()); }
 
-void RunReporter::evaluate(InferenceNetwork& best, const std::vector<std::string>& aus, const Manifest& validation,
-                           const AuTable& table, uint64_t seed, int workers, const std::string& device,
-                           std::ostream& log) {
+Metrics RunReporter::evaluate(InferenceNetwork& best, const std::vector<std::string>& aus, const Manifest& validation,
+                              const AuTable& table, uint64_t seed, int workers, const std::string& device,
+                              std::ostream& log) {
   ScoreOptions options;
   options.bootstrap.seed = seed;
   options.misalignments = kMisalignments;
@@ -73,6 +73,7 @@ void RunReporter::evaluate(InferenceNetwork& best, const std::vector<std::string
   evaluation.device = device;
   write_file(folder_.evaluation(),
              to_text(to_json(evaluation, options, folder_.best().string(), validation.path.string())));
+  return evaluation.metrics;
 }
 
 }  // namespace sandglass

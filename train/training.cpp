@@ -5,7 +5,6 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
-#include <bit>
 #include <chrono>
 #include <cmath>
 #include <csignal>
@@ -22,6 +21,7 @@
 #include "train/checkpoint.h"
 #include "train/data/data_set.h"
 #include "train/evaluation.h"
+#include "train/fingerprint.h"
 #include "train/landmarks.h"
 #include "train/loader.h"
 #include "train/manifest.h"
@@ -63,45 +63,6 @@ class StopSignals {
   }, terminate_{};
 };
 
-// FNV-1a over what decides the training besides the settings and the pictures' contents.
-class Fingerprint {
- public:
-  void add(std::string_view bytes) {
-    for (const char byte : bytes) value_ = (value_ ^ static_cast<uint8_t>(byte)) * 0x100000001b3;
-    value_ = (value_ ^ 0xff) * 0x100000001b3;  // ends the text: "ab", "c" is not "a", "bc"
-  }
-  void add(float number) {
-    const auto bits = std::bit_cast<std::array<char, sizeof(float)>>(number);
-    add(std::string_view(bits.data(), bits.size()));
-  }
-  uint64_t value() const { return value_; }
-
- private:
-  uint64_t value_ = 0xcbf29ce484222325;
-};
-
-uint64_t fingerprint(const Manifest& manifest, const std::vector<std::string>& aus, const AuTable& table) {
-  Fingerprint print;
-  for (const std::string& au : aus) {
-    print.add(au);
-    for (const std::vector<int>& place : table.find(au).places) {
-      for (const int landmark : place) print.add(std::to_string(landmark));
-      print.add("|");
-    }
-  }
-  const std::vector<int> columns = manifest.columns_of(aus);
-  for (const ManifestRow& row : manifest.rows) {
-    print.add(std::filesystem::path(row.image).filename().string());
-    if (row.frame >= 0) print.add(std::to_string(row.frame));
-    for (const int column : columns) print.add(row.intensities[static_cast<size_t>(column)]);
-    for (const Point& point : *row.landmarks) {
-      print.add(point.x);
-      print.add(point.y);
-    }
-  }
-  return print.value();
-}
-
 // Saves the search for faces to whoever trains on the same pictures again.
 void keep_landmarks(Manifest manifest, const std::filesystem::path& path) {
   for (ManifestRow& row : manifest.rows) row.image = std::filesystem::absolute(manifest.image_path(row)).string();
@@ -116,6 +77,8 @@ struct Start {
 
 Start prepare(const TrainingOptions& options, const RunFolder& folder, Progress& progress) {
   const std::string run = folder.path().string();
+  check(!options.resume || folder.holds_run() || std::filesystem::exists(folder.config()),
+        "{}: there is no run to resume; leave out --resume to start one", run);
   check(!folder.holds_run() || options.resume,
         "{}: holds a run already; go on with it by --resume, or choose another folder", run);
   Start start;
@@ -124,7 +87,7 @@ Start prepare(const TrainingOptions& options, const RunFolder& folder, Progress&
     start.config = start.checkpoint->config;
   } else if (options.resume) {
     progress.say(fmt::format("{}: no checkpoint yet, starting from the beginning", run));
-    if (std::filesystem::exists(folder.config())) read_config(folder.config(), start.config);
+    read_config(folder.config(), start.config);
   }
   if (options.config) read_config(*options.config, start.config);
   for (const std::string& setting : options.settings) apply_setting(setting, start.config);
@@ -179,7 +142,7 @@ class Session {
   std::vector<float> validation_labels_;
   RunPosition position_;
   int64_t per_epoch_ = 0, total_ = 0;
-  std::optional<Metrics> validation_;
+  std::optional<Metrics> validation_, best_;
 
   // For speed and time left.
   int64_t first_step_ = 0, recorded_step_ = 0;
@@ -248,6 +211,8 @@ Session::Session(const TrainingOptions& options, RunFolder& folder, Start start,
   }
   per_epoch_ = loader_->steps_per_epoch();
   total_ = config_.epochs * per_epoch_;
+  check(position_.step <= total_, "{}: has trained {:.4g} epochs already, more than epochs = {}; set no fewer",
+        folder_.path().string(), static_cast<double>(position_.step) / static_cast<double>(per_epoch_), config_.epochs);
 
   write_file(folder_.config(), to_toml(config_));
   if (found_landmarks) keep_landmarks(train_data_, folder_.completed_manifest());
@@ -264,8 +229,15 @@ Weights Session::starting_weights() {
   Weights fresh = initial_weights(config_.network(), config_.aus, config_.seed);
   if (config_.transfer_weights.empty()) return fresh;
   const std::filesystem::path path = config_.transfer_weights;
+  const TensorFile file = read_tensor_file(path);
+  const HostTensor* stem = file.find("conv1.weight");
+  if (stem && !stem->shape.empty()) {
+    const int64_t width = 4 * stem->shape[0];
+    check(width == config_.width, "{}: is of width {}, the settings have width = {}; transfer needs the same",
+          path.string(), width, config_.width);
+  }
   TransferReport report;
-  fresh = transferred(std::move(fresh), read_tensor_file(path), path.string(), report);
+  fresh = transferred(std::move(fresh), file, path.string(), report);
   const auto list = [](const std::vector<std::string>& names) {
     return names.empty() ? "none" : fmt::format("{}", fmt::join(names, ", "));
   };
@@ -322,7 +294,7 @@ TrainingResult Session::run() {
   if (!reporter_) {
     progress_.say(fmt::format("{}: the run is complete ({} steps); to train on, set more epochs",
                               folder_.path().string(), position_.step));
-    return {position_.step, true, {}};
+    return {position_.step, true, {}, {}};
   }
   const StopSignals signals;
   bool saved = position_.step >= total_;  // then only the last evaluation was missing
@@ -343,7 +315,7 @@ TrainingResult Session::run() {
     progress_.say(
         fmt::format("stopped after step {} of {}; everything is saved, go on with --resume", position_.step, total_));
   }
-  return {position_.step, finished, validation_, StopSignals::requested()};
+  return {position_.step, finished, validation_, best_, StopSignals::requested()};
 }
 
 void Session::prepare_next() {
@@ -441,8 +413,8 @@ double Session::validate() {
 void Session::evaluate_best() {
   progress_.say("evaluating the best weights for the report");
   validation_network_->set_weights(read_weights(folder_.best()));
-  reporter_->evaluate(*validation_network_, config_.aus, validation_data_, table_, config_.seed, config_.workers,
-                      device_->description(), log_);
+  best_ = reporter_->evaluate(*validation_network_, config_.aus, validation_data_, table_, config_.seed,
+                              config_.workers, device_->description(), log_);
 }
 
 void Session::record(nlohmann::json record) {
@@ -460,9 +432,11 @@ void Session::save() {
 
 void Session::show_progress() {
   const double a_step = seconds_since(begin_) / static_cast<double>(position_.step - first_step_);
-  progress_.show(fmt::format("epoch {}/{}  step {}/{}  loss {:.5f}  {:.1f} images/s  {} left", epoch_of(position_.step),
-                             config_.epochs, position_.step, total_, last_loss_, speed_,
-                             duration_text(a_step * static_cast<double>(total_ - position_.step))));
+  std::string line =
+      fmt::format("epoch {}/{}  step {}/{}", epoch_of(position_.step), config_.epochs, position_.step, total_);
+  if (recorded_step_ > first_step_) line += fmt::format("  loss {:.5f}  {:.1f} images/s", last_loss_, speed_);
+  progress_.show(
+      fmt::format("{}  {} left", line, duration_text(a_step * static_cast<double>(total_ - position_.step))));
 }
 
 }  // namespace
