@@ -35,10 +35,15 @@ int check_data(const DataFlags& flags) {
   nlohmann::json parts = nlohmann::json::array();
   std::vector<std::string> names{"train"};
   if (!config.data.validation.empty()) names.emplace_back("validation");
+  std::optional<Manifest> training;
   for (const std::string& name : names) {
-    const DataReport report = check_data(config, name, flags.images);
+    DataReport report = check_data(config, name, flags.images);
+    if (training) {
+      if (const auto note = shared_subject_note(*training, report.set.faces)) report.log.remark(*note);
+    }
     if (flags.json != "-") print(std::cout, report);
     parts.push_back(to_json(report));
+    training = std::move(report.set.faces);
   }
   write_output(flags.json, nlohmann::json{{"data", parts}}.dump(2) + "\n");
   return 0;
@@ -64,7 +69,7 @@ Command add_data(CLI::App& program) {
   auto flags = std::make_shared<DataFlags>();
   CLI::App* check = app->add_subcommand("check", "Say what [data] finds: subjects, frames, intensities, problems");
   add_common(*check, *flags);
-  check->add_flag("--images", flags->images, "open all pictures and videos, too");
+  check->add_flag("--images", flags->images, "decode all pictures and frames, too");
   check->add_option("--json", flags->json, "write what was found here as JSON, too; -: to standard output instead")
       ->type_name("FILE");
   CLI::App* packing = app->add_subcommand("pack", "Write the registered faces of [data] into one file to train from");

@@ -114,6 +114,7 @@ class Session {
  private:
   LoaderOptions loading() const;
   void check_data_unchanged(const RunPosition& before) const;
+  void start_validation_loader();
   Weights starting_weights();
   TrainingNetworkOptions network_options();
   nlohmann::json description(const TrainingOptions& options) const;
@@ -161,6 +162,7 @@ LoaderOptions Session::loading() const {
   loading.batch = config_.batch;
   loading.workers = config_.workers;
   loading.seed = config_.seed;
+  loading.skip_unreadable = !config_.data.is_strict();
   return loading;
 }
 
@@ -173,7 +175,7 @@ Session::Session(const TrainingOptions& options, RunFolder& folder, Start start,
   TrainingFaces faces = read_training_faces(options.train, options.validation, config_, log);
   train_data_ = std::move(faces.train);
   train_data_.columns_of(config_.aus);  // before a search for faces that may take long
-  DataLog problems(config_.data.format == "none" || config_.data.problems == "stop");
+  DataLog problems(config_.data.is_strict());
   const bool found_landmarks = complete_landmarks(train_data_, config_.workers, log, problems);
   position_.training_data = fingerprint(train_data_, config_.aus, table_);
   LoaderOptions training = loading();
@@ -186,10 +188,7 @@ Session::Session(const TrainingOptions& options, RunFolder& folder, Start start,
     validation_data_.columns_of(config_.aus);  // before a search for faces
     complete_landmarks(validation_data_, config_.workers, log, problems);
     position_.validation_data = fingerprint(validation_data_, config_.aus, table_);
-    validation_loader_ = std::make_unique<Loader>(validation_data_, loading());
-    validation_labels_ = validation_data_.labels(config_.aus);
-    check(std::any_of(validation_labels_.begin(), validation_labels_.end(), [](float label) { return label >= 0; }),
-          "{}: no picture is coded for any of the Action Units to validate", validation_data_.path.string());
+    start_validation_loader();
   }
   problems.print(log);
   if (start.checkpoint) check_data_unchanged(start.checkpoint->position);
@@ -223,6 +222,13 @@ Session::Session(const TrainingOptions& options, RunFolder& folder, Start start,
   progress_.say(fmt::format("{} pictures, {} steps an epoch, {} epochs; {}{}", loader_->row_count(), per_epoch_,
                             config_.epochs, device_->description(),
                             position_.step > 0 ? fmt::format("; going on after step {}", position_.step) : ""));
+}
+
+void Session::start_validation_loader() {
+  validation_loader_ = std::make_unique<Loader>(validation_data_, loading());
+  validation_labels_ = validation_data_.labels(config_.aus);
+  check(std::any_of(validation_labels_.begin(), validation_labels_.end(), [](float label) { return label >= 0; }),
+        "{}: no picture is coded for any of the Action Units to validate", validation_data_.path.string());
 }
 
 Weights Session::starting_weights() {
@@ -320,6 +326,9 @@ TrainingResult Session::run() {
 
 void Session::prepare_next() {
   const Batch& batch = loader_->next();
+  for (const DataProblem& problem : loader_->take_problems()) {
+    progress_.say(fmt::format("{}; others take its place", problem.what()));
+  }
   network_->prepare({batch.pixels, batch.pictures, batch.intensities, batch.points});
 }
 
@@ -373,6 +382,8 @@ void Session::finish_epoch() {
   const double waiting = (loader_->waited_seconds() - epoch_waited_) / seconds_since(epoch_begin_);
   std::string line = fmt::format("epoch {}/{}: loss {:.5f}, {:.1f} % of the time waiting for pictures", epoch,
                                  config_.epochs, loss, 100 * waiting);
+  if (const size_t unreadable = loader_->unreadable_rows().size(); unreadable > 0)
+    line += fmt::format(", {} pictures left out", unreadable);
 
   const bool validates = validation_loader_ && (epoch % config_.validate_every == 0 || epoch == config_.epochs);
   if (validates || !validation_loader_) {
@@ -398,8 +409,12 @@ void Session::finish_epoch() {
 
 double Session::validate() {
   validation_network_->set_weights(network_->weights());
-  validation_ =
-      evaluate_predictions(config_.aus, predict(*validation_loader_, *validation_network_).heights, validation_labels_);
+  const Peaks peaks = predict(*validation_loader_, *validation_network_);
+  if (!validation_loader_->unreadable_rows().empty()) {  // those of the first validation
+    validation_data_ = without_unreadable(validation_data_, *validation_loader_, log_);
+    start_validation_loader();
+  }
+  validation_ = evaluate_predictions(config_.aus, peaks.heights, validation_labels_);
   nlohmann::json json = to_json(*validation_);
   json["type"] = "validation";
   json["step"] = position_.step;
@@ -413,8 +428,13 @@ double Session::validate() {
 void Session::evaluate_best() {
   progress_.say("evaluating the best weights for the report");
   validation_network_->set_weights(read_weights(folder_.best()));
-  best_ = reporter_->evaluate(*validation_network_, config_.aus, validation_data_, table_, config_.seed,
-                              config_.workers, device_->description(), log_);
+  ScoreOptions options;
+  options.bootstrap.seed = config_.seed;
+  options.au_points = table_;
+  options.workers = config_.workers;
+  options.skip_unreadable = !config_.data.is_strict();
+  best_ =
+      reporter_->evaluate(*validation_network_, config_.aus, validation_data_, options, device_->description(), log_);
 }
 
 void Session::record(nlohmann::json record) {

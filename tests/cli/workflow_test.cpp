@@ -120,11 +120,13 @@ TEST_F(ProgramTest, DataIsCheckedAndPacked) {
 
   const Finished checked = run({"data", "check", toml, "--images", "--json", path("data.json")});
   ASSERT_EQ(checked.code, 0) << checked.err;
-  EXPECT_THAT(checked.out, HasSubstr("train (S0): 3 labelled frames of 1 subjects\n"));
+  EXPECT_THAT(checked.out, HasSubstr("train (S0): 3 labelled frames\n"));
   EXPECT_THAT(checked.out, HasSubstr("m.csv, row 8: no such picture: "));
   const json found = json::parse(content_of(folder / "data.json"))["data"];
   EXPECT_EQ(found[1]["usable"], 3);
   EXPECT_EQ(json::parse(run({"data", "check", toml, "--json", "-"}).out)["data"].size(), 2u);
+  EXPECT_THAT(run({"data", "check", toml, "--set", "data.train=S0,S1"}).out,
+              HasSubstr("note: subject 'S1' is in the training and in the validation set"));
   const Finished strict = run({"data", "check", toml, "--strict"});
   EXPECT_EQ(strict.code, 1);
   EXPECT_THAT(strict.err, OneErrorLineWith("m.csv, row 8: no such picture: "));

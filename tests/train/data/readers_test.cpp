@@ -78,11 +78,12 @@ TEST_F(Bp4dTest, FramesMatchByNumberAndNotCodedOnesAreDropped) {
   EXPECT_THAT(rows_of(set.faces), ElementsAre("F001:0001.jpg:01", "F001:002.JPG:32", "F002:00007.png:44"));
   EXPECT_EQ(count_of(log.left_out(), "not coded"), 2);  // a 9, and an empty code
   EXPECT_EQ(messages_of(log), "");
-  EXPECT_EQ(set.counts.frames, 5);
-  EXPECT_EQ(set.counts.without_landmarks, 5);
-  EXPECT_EQ(set.counts.subjects, (std::map<std::string, int64_t>{{"F001", 4}, {"F002", 1}}));
-  EXPECT_THAT(set.counts.intensities[0], ElementsAre(1, 0, 0, 1, 1, 1, 1));
-  EXPECT_THAT(set.counts.intensities[1], ElementsAre(0, 1, 2, 0, 1, 0, 1));
+  EXPECT_EQ(set.labelled, 5);
+  const DataCounts counts = count(set.faces);  // of those to use
+  EXPECT_EQ(counts.without_landmarks, 3);
+  EXPECT_EQ(counts.subjects, (std::map<std::string, int64_t>{{"F001", 2}, {"F002", 1}}));
+  EXPECT_THAT(counts.intensities[0], ElementsAre(1, 0, 0, 1, 1, 0, 0));
+  EXPECT_THAT(counts.intensities[1], ElementsAre(0, 1, 1, 0, 1, 0, 0));
   EXPECT_THAT(set.faces.place(set.faces.rows[1]), HasSubstr("AU06/F001_T1_AU06.csv, row 2"));
 }
 
@@ -175,7 +176,7 @@ TEST_F(Bp4dTest, LandmarksFromPtsFilesOfTheSamePath) {
     EXPECT_NEAR((*row.landmarks)[45].x, landmarks[45].x, 1e-4);
   }
   EXPECT_THAT(messages_of(log), HasSubstr("002.pts: line 2: has 66 points, expected the 68"));
-  EXPECT_EQ(set.counts.without_landmarks, 2);  // frames 3 and 10, which are not coded
+  EXPECT_EQ(count(set.faces).without_landmarks, 0);  // frames 3 and 10 are not coded
   Landmarks flat = landmarks;
   flat[8] = flat[36];
   write(folder / "pts/00007.pts", pts(flat));
@@ -378,7 +379,8 @@ TEST(ManifestData, ProblemsAreListedAndSkipped) {
   std::ostringstream out;
   log.print(out);
   EXPECT_THAT(out.str(), HasSubstr("problem: frames without a picture: 5\n"));
-  EXPECT_THAT(out.str(), HasSubstr("gone_2.jpg\n  and 2 more\n"));
+  EXPECT_THAT(out.str(), HasSubstr("gone_2.jpg\n  and 2 more (`sandglass data check --json FILE` lists them all)\n"));
+  EXPECT_THAT(messages_of(log), HasSubstr("gone_4.jpg"));
   EXPECT_THAT(out.str(), testing::Not(HasSubstr("gone_3.jpg")));
   EXPECT_THAT(out.str(), HasSubstr("left out: frames in which one of the Action Units is not coded: 1\n"));
   EXPECT_THAT(messages_of(log), HasSubstr("m.csv, row 4: 2 fields where the header has 3"));
@@ -443,12 +445,21 @@ TEST(ManifestData, LandmarksFromImglab) {
 
 TEST(CheckPictures, NamesTheOnesThatCannotBeRead) {
   const TemporaryFolder folder;
-  Manifest faces = write_test_faces(folder.path(), 4);
+  Manifest faces = write_test_faces(folder.path(), 6);
   write(folder / "face_1.png", "");
   write(folder / "face_2.png", "text");
+  const std::string whole = read_file(folder / "face_3.png");
+  write(folder / "face_3.png", whole.substr(0, whole.size() / 2));  // its header is good
+  const auto at = [&](float x) { return test_landmarks(x, 60, 30, 0); };
+  faces.rows[4].landmarks = at(400);
+  faces.rows[5].landmarks = at(-10);  // a part of this face is in the picture
   DataLog log;
-  check_pictures(faces, log);
-  EXPECT_EQ(faces.rows.size(), 2u);
+  check_pictures(faces, 2, log);
+  EXPECT_THAT(rows_of(faces), ElementsAre("S0:face_0.png:00", "S1:face_5.png:51"));
+  EXPECT_THAT(messages_of(log), HasSubstr("face_3.png"));
+  EXPECT_THAT(messages_of(log),
+              HasSubstr("manifest.csv, row 6: the landmarks lie outside of the picture, which has 146 x 134 pixels"));
+  EXPECT_EQ(count_of(log.problems(), "landmarks that cannot be used"), 1);
   EXPECT_THAT(messages_of(log), HasSubstr("face_1.png: is empty"));
   EXPECT_THAT(messages_of(log), HasSubstr("face_2.png: is not a JPEG, PNG or BMP picture"));
 }
@@ -461,19 +472,21 @@ TEST(DataReport, TextAndJsonAgree) {
   config.data = config_of("manifest", folder / "manifest.csv");
   config.aus = {"AU06"};
   config.data.train = "S0,S1";
+  EXPECT_EQ(to_json(check_data(config, "train", false))["usable"], 6);
   const DataReport report = check_data(config, "train", true);
   const nlohmann::json json = to_json(report);
   EXPECT_EQ(json["frames"], 6);
   EXPECT_EQ(json["usable"], 5);
-  EXPECT_EQ(json["subjects"], (nlohmann::json{{"S0", 3}, {"S1", 3}}));
-  EXPECT_EQ(json["intensities"]["AU06"]["5"], 1);
+  EXPECT_EQ(json["subjects"], (nlohmann::json{{"S0", 3}, {"S1", 2}}));
+  EXPECT_EQ(json["intensities"]["AU06"]["4"], 1);
+  EXPECT_EQ(json["intensities"]["AU06"]["5"], 0);  // face 5 is not to use
   EXPECT_EQ(json["problems"][0]["count"], 1);
-  EXPECT_THAT(json["problems"][0]["first"][0].get<std::string>(), HasSubstr("face_5.png"));
+  EXPECT_THAT(json["problems"][0]["messages"][0].get<std::string>(), HasSubstr("face_5.png"));
   std::ostringstream out;
   print(out, report);
-  EXPECT_THAT(out.str(), HasSubstr("train (S0,S1): 6 labelled frames of 2 subjects\n"));
-  EXPECT_THAT(out.str(), HasSubstr("  AU06          1        1        1        1        1        1          0\n"));
-  EXPECT_THAT(out.str(), HasSubstr("to use: 5 frames\n"));
+  EXPECT_THAT(out.str(), HasSubstr("train (S0,S1): 6 labelled frames\n"));
+  EXPECT_THAT(out.str(), HasSubstr("  AU06          1        1        1        1        1        0          0\n"));
+  EXPECT_THAT(out.str(), HasSubstr("to use: 5 frames of 2 subjects\n  S0: 3\n  S1: 2\n"));
 }
 
 TEST(TrainingFaces, ComeFromFlagsOrSettingsButNotFromBoth) {
