@@ -14,7 +14,7 @@ namespace {
 struct DataFlags {
   ConfigFlags config;
   std::string json;
-  bool strict = false, images = false;
+  bool strict = false, images = false, force = false;
   PackingOptions packing;
 
   TrainingConfig read() const {
@@ -51,6 +51,10 @@ int check_data(const DataFlags& flags) {
 
 int pack(DataFlags& flags) {
   const TrainingConfig config = flags.read();
+  check_not_there(flags.packing.out, flags.force);
+  std::error_code none;
+  check(!std::filesystem::equivalent(flags.packing.out, config.data.path, none),
+        "{}: is read, and would be replaced by the pack", flags.packing.out.string());
   DataLog log(config.data.problems == "stop");
   flags.packing.interrupted = &interrupted_by_signal();
   const PackingResult result = pack_data(config, flags.packing, log, std::cout);
@@ -79,6 +83,7 @@ Command add_data(CLI::App& program) {
       ->add_option("--jpeg", flags->packing.quality, "compress the faces; without, their pixels are kept as they are")
       ->type_name("QUALITY")
       ->check(within(1, 100));
+  add_force(*packing, flags->force);
   return {app, [flags, check] { return check->parsed() ? check_data(*flags) : pack(*flags); }};
 }
 

@@ -9,6 +9,7 @@
 #include <cmath>
 #include <csignal>
 #include <ctime>
+#include <map>
 #include <memory>
 
 #include "engine/error.h"
@@ -67,6 +68,18 @@ class StopSignals {
 void keep_landmarks(Manifest manifest, const std::filesystem::path& path) {
   for (ManifestRow& row : manifest.rows) row.image = std::filesystem::absolute(manifest.image_path(row)).string();
   write_manifest(path, manifest);
+}
+
+// What keep_landmarks kept in an earlier session. Rows without a face are not among them, and are searched again.
+void take_kept_landmarks(Manifest& manifest, const std::filesystem::path& path) {
+  std::map<std::pair<std::string, int>, Landmarks> kept;
+  for (const ManifestRow& row : read_manifest(path, false).rows)
+    if (row.landmarks) kept.emplace(std::pair(row.image, row.frame), *row.landmarks);
+  for (ManifestRow& row : manifest.rows) {
+    if (row.landmarks) continue;
+    const auto found = kept.find(std::pair(std::filesystem::absolute(manifest.image_path(row)).string(), row.frame));
+    if (found != kept.end()) row.landmarks = found->second;
+  }
 }
 
 // The settings of this session and, where the run goes on, its checkpoint.
@@ -176,6 +189,8 @@ Session::Session(const TrainingOptions& options, RunFolder& folder, Start start,
   train_data_ = std::move(faces.train);
   train_data_.columns_of(config_.aus);  // before a search for faces that may take long
   DataLog problems(config_.data.is_strict());
+  const bool has_kept = start.checkpoint && std::filesystem::exists(folder_.completed_manifest());
+  if (has_kept) take_kept_landmarks(train_data_, folder_.completed_manifest());
   const bool found_landmarks = complete_landmarks(train_data_, config_.workers, log, problems);
   position_.training_data = fingerprint(train_data_, config_.aus, table_);
   LoaderOptions training = loading();
