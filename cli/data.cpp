@@ -14,7 +14,7 @@ namespace {
 struct DataFlags {
   ConfigFlags config;
   std::string json;
-  bool strict = false, images = false;
+  bool strict = false, images = false, force = false;
   PackingOptions packing;
 
   TrainingConfig read() const {
@@ -35,10 +35,15 @@ int check_data(const DataFlags& flags) {
   nlohmann::json parts = nlohmann::json::array();
   std::vector<std::string> names{"train"};
   if (!config.data.validation.empty()) names.emplace_back("validation");
+  std::optional<Manifest> training;
   for (const std::string& name : names) {
-    const DataReport report = check_data(config, name, flags.images);
+    DataReport report = check_data(config, name, flags.images);
+    if (training) {
+      if (const auto note = shared_subject_note(*training, report.set.faces)) report.log.remark(*note);
+    }
     if (flags.json != "-") print(std::cout, report);
     parts.push_back(to_json(report));
+    training = std::move(report.set.faces);
   }
   write_output(flags.json, nlohmann::json{{"data", parts}}.dump(2) + "\n");
   return 0;
@@ -46,6 +51,10 @@ int check_data(const DataFlags& flags) {
 
 int pack(DataFlags& flags) {
   const TrainingConfig config = flags.read();
+  check_not_there(flags.packing.out, flags.force);
+  std::error_code none;
+  check(!std::filesystem::equivalent(flags.packing.out, config.data.path, none),
+        "{}: is read, and would be replaced by the pack", flags.packing.out.string());
   DataLog log(config.data.problems == "stop");
   flags.packing.interrupted = &interrupted_by_signal();
   const PackingResult result = pack_data(config, flags.packing, log, std::cout);
@@ -64,7 +73,7 @@ Command add_data(CLI::App& program) {
   auto flags = std::make_shared<DataFlags>();
   CLI::App* check = app->add_subcommand("check", "Say what [data] finds: subjects, frames, intensities, problems");
   add_common(*check, *flags);
-  check->add_flag("--images", flags->images, "open all pictures and videos, too");
+  check->add_flag("--images", flags->images, "decode all pictures and frames, too");
   check->add_option("--json", flags->json, "write what was found here as JSON, too; -: to standard output instead")
       ->type_name("FILE");
   CLI::App* packing = app->add_subcommand("pack", "Write the registered faces of [data] into one file to train from");
@@ -74,6 +83,7 @@ Command add_data(CLI::App& program) {
       ->add_option("--jpeg", flags->packing.quality, "compress the faces; without, their pixels are kept as they are")
       ->type_name("QUALITY")
       ->check(within(1, 100));
+  add_force(*packing, flags->force);
   return {app, [flags, check] { return check->parsed() ? check_data(*flags) : pack(*flags); }};
 }
 

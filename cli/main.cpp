@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <csignal>
+#include <cstdio>
 #include <cstdlib>
 #include <iostream>
 #include <new>
@@ -27,9 +28,12 @@ void restart_with_short_spins(char** arguments) {
   execv("/proc/self/exe", arguments);  // does not return; without /proc it does, and the threads spin for longer
 }
 
+// Without a throw if nobody reads it: there is nobody else to tell.
+void print_error(const std::string& line) { std::fputs(("sandglass: error: " + line + "\n").c_str(), stderr); }
+
 int report(const std::string& what) {
   std::cout.flush();
-  fmt::print(stderr, "sandglass: error: {}\n", one_line(what));
+  print_error(one_line(what));
   return kError;
 }
 
@@ -43,8 +47,7 @@ std::string message_of(const CLI::ParseError& error) {
 }
 
 int report_usage(const std::string& what, const std::string& command) {
-  fmt::print(stderr, "sandglass: error: {} (see 'sandglass {}--help')\n", one_line(what),
-             command.empty() ? "" : command + " ");
+  print_error(fmt::format("{} (see 'sandglass {}--help')", one_line(what), command.empty() ? "" : command + " "));
   return kWrongUsage;
 }
 

@@ -37,7 +37,7 @@ Command add_train(CLI::App& program) {
             options.live = isatty(STDOUT_FILENO) != 0;
             options.versions = program_versions();
             const TrainingResult result = train(options, std::cout);
-            if (result.validation) std::cout << to_table(*result.validation);
+            if (result.best) std::cout << to_table(*result.best);
             std::cout << "report: " << (options.run_dir / "report.html").string() << "\n";
             return 0;
           }};

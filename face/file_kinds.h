@@ -1,4 +1,4 @@
-// Pictures and videos by their file's name or first bytes.
+// Pictures and videos by their file's name or first bytes, and the order of such names.
 #pragma once
 
 #include <filesystem>
@@ -19,5 +19,9 @@ const std::vector<std::string_view>& video_extensions();
 /// Whether a file with these bytes is a JPEG, or any picture that is read here: JPEG, PNG or BMP.
 bool is_jpeg(std::string_view bytes);
 bool is_picture(std::string_view bytes);
+
+/// Whether `a` comes before `b` in an order in which numbers count as numbers: "frame_2" before "frame_10". A strict
+/// weak order in which only equal texts are equivalent.
+bool natural_less(std::string_view a, std::string_view b);
 
 }  // namespace sandglass

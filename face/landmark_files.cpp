@@ -82,6 +82,8 @@ Landmarks read_pts(const std::filesystem::path& path) {
     const std::string where = lines.where();
     point = {parse_number<float>(words[0], where) - 1,
              parse_number<float>(words[1], where) - 1};  // 1-based in the file
+    check(std::abs(point.x) <= kLargestCoordinate && std::abs(point.y) <= kLargestCoordinate,
+          "{}: '{} {}' is not a place in pixels", where, words[0], words[1]);
   }
   words = lines.next("'}'");
   check(words[0] == "}", "{}: expected '}}' after 68 points, found '{}'", lines.where(), words[0]);

@@ -10,8 +10,11 @@
 
 namespace sandglass {
 
+/// In pixels, to either side of 0. Beyond this a landmark is a mistake, and arithmetic on it would lose the pixel.
+inline constexpr float kLargestCoordinate = 1e6f;
+
 /// The 68 landmarks in a .pts file, whose 1-based coordinates become 0-based. Throws Error naming the file and the line
-/// if it is not such a file, has other than 68 points, or a number is missing or not finite.
+/// if it is not such a file, has other than 68 points, or a number is missing or beyond kLargestCoordinate.
 /// Source: ibug.doc.ic.ac.uk/resources/300-W.
 Landmarks read_pts(const std::filesystem::path& path);
 

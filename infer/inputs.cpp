@@ -18,18 +18,6 @@ namespace {
 
 using std::filesystem::path;
 
-bool is_digit(char c) { return c >= '0' && c <= '9'; }
-
-// The run of digits at the start of `text`, and the same without leading zeros.
-std::string_view digits_of(std::string_view text) {
-  size_t count = 0;
-  while (count < text.size() && is_digit(text[count])) ++count;
-  return text.substr(0, count);
-}
-std::string_view without_zeros(std::string_view digits) {
-  return digits.substr(std::min(digits.find_first_not_of('0'), digits.size()));
-}
-
 bool is_video(const path& file) { return has_extension(file, video_extensions()); }
 
 void sort_naturally(std::vector<path>& files) {
@@ -198,26 +186,6 @@ std::vector<Input> as_sequences(std::vector<Input> inputs) {
 }
 
 }  // namespace
-
-bool natural_less(std::string_view a, std::string_view b) {
-  std::string_view left = a, right = b;
-  while (!left.empty() && !right.empty()) {
-    if (is_digit(left[0]) && is_digit(right[0])) {
-      const std::string_view left_digits = digits_of(left), right_digits = digits_of(right);
-      const std::string_view left_number = without_zeros(left_digits), right_number = without_zeros(right_digits);
-      if (left_number.size() != right_number.size()) return left_number.size() < right_number.size();
-      if (left_number != right_number) return left_number < right_number;
-      left.remove_prefix(left_digits.size());
-      right.remove_prefix(right_digits.size());
-    } else {
-      if (left[0] != right[0]) return static_cast<unsigned char>(left[0]) < static_cast<unsigned char>(right[0]);
-      left.remove_prefix(1);
-      right.remove_prefix(1);
-    }
-  }
-  if (left.empty() != right.empty()) return left.empty();
-  return a < b;  // equal but for leading zeros
-}
 
 InputList find_inputs(const std::vector<path>& paths, const InputOptions& options) {
   InputList list;

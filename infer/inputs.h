@@ -43,8 +43,4 @@ struct InputList {
 /// folder below a folder has its own.
 InputList find_inputs(const std::vector<std::filesystem::path>& paths, const InputOptions& options = {});
 
-/// Whether `a` comes before `b` in an order in which numbers count as numbers: "frame_2" before "frame_10". A strict
-/// weak order in which only equal texts are equivalent.
-bool natural_less(std::string_view a, std::string_view b);
-
 }  // namespace sandglass

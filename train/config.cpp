@@ -302,12 +302,12 @@ const std::vector<ConfigKey>& config_keys() {
        {"heatmap", "regression"},
        "what the network states: heatmaps, or the intensities themselves (the same layers, then the mean over all "
        "pixels)"},
-      {"width", [](C& c) -> M { return &c.width; }, 4, 2048, {}, "channels of the hourglass, a multiple of 4"},
+      {"width", [](C& c) -> M { return &c.width; }, 4, 4096, {}, "channels of the hourglass, a multiple of 4"},
       {"depth", [](C& c) -> M { return &c.depth; }, 1, 8, {}, "levels of the hourglass"},
       {"input_size",
        [](C& c) -> M { return &c.input_size; },
        8,
-       2048,
+       4096,
        {},
        "side of the registered face in pixels, a multiple of 4 * 2^depth; heatmaps are a quarter of it"},
       {"aus", [](C& c) -> M { return &c.aus; }, 0, 0, {}, "Action Units to learn, in the order of the heatmaps"},
@@ -402,7 +402,7 @@ const std::vector<ConfigKey>& config_keys() {
        0,
        0,
        {"order", "number"},
-       "openface, in a folder of pictures: frame n is the n-th by name, or the one with n in its name",
+       "openface, in a folder of pictures: frame n is the n-th in natural order, or the one with n in its name",
        false},
       {"data.not_coded",
        [](C& c) -> M { return &c.data.not_coded; },
@@ -572,6 +572,8 @@ void TrainingConfig::check() const {
       sandglass::check(au == "all" || seen.contains(au), "{}: '{}' is not one of `aus`", name, au);
   sandglass::check(head != "regression" || loss_function != "adaptive_wing",
                    "loss.function is adaptive_wing, which is for heatmaps; with head = regression use l2 or huber");
+  sandglass::check(transfer_freeze.names.empty() || !transfer_weights.empty(),
+                   "transfer.freeze is set without transfer.weights: what is frozen would keep its random values");
   network().check();
 }
 

@@ -46,6 +46,9 @@ struct DataConfig {
   std::string landmarks;                  ///< absolute, "detect", or empty: those that come with the data
   std::string train = "all", validation;  ///< subjects
   std::string frames = "order", not_coded = "drop", problems = "skip";
+
+  /// What cannot be used is an error; so it is in faces that flags name.
+  bool is_strict() const { return format == "none" || problems == "stop"; }
 };
 
 /// One value per key, named as the key; those with a dot are in `data`, `augment` and `heatmap_*`. The defaults are the

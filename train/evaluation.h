@@ -16,8 +16,12 @@
 
 namespace sandglass {
 
-/// Runs all batches of an evaluation loader through the network; the peaks are in manifest order.
+/// Runs all batches of an evaluation loader through the network; the peaks are in manifest order, without those of
+/// loader.unreadable_rows(). Throws Error if nothing is left.
 Peaks predict(Loader& loader, InferenceNetwork& network);
+
+/// `manifest` without loader.unreadable_rows(), which are said on `log`.
+Manifest without_unreadable(const Manifest& manifest, Loader& loader, std::ostream& log);
 
 /// What is asked of an evaluation besides the figures themselves.
 struct ScoreOptions {
@@ -30,6 +34,7 @@ struct ScoreOptions {
   int faces = 0;                           ///< that many best and as many worst faces are kept to look at
   AuTable au_points = default_au_table();  ///< where the AUs should peak; those that it lacks are not localised
   int workers = 2;                         ///< threads that load pictures
+  bool skip_unreadable = false;            ///< as LoaderOptions'
 };
 
 /// The figures with landmarks that were moved.
@@ -57,13 +62,14 @@ struct Evaluation {
   std::vector<float> labels;    ///< [N][K], below 0: not coded
 
   int pictures = 0;
-  int left_out = 0;    ///< pictures without a face
+  int left_out = 0;    ///< pictures without a face, or that cannot be read
   double seconds = 0;  ///< that the network and the loading took for `pictures`
   std::string device;
 };
 
 /// Scores a network that holds the weights to be judged. `aus`: of its maps. All rows of `manifest` need landmarks and
-/// it needs a column for each of `aus`. What keeps intervals from being computed is said on `log` and in the result.
+/// it needs a column for each of `aus`. What cannot be read is left out, counted and said on `log`, or an Error. What
+/// keeps intervals from being computed is said on `log` and in the result.
 Evaluation score(InferenceNetwork& network, const std::vector<std::string>& aus, const Manifest& manifest,
                  const ScoreOptions& options, std::ostream& log);
 

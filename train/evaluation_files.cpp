@@ -123,6 +123,9 @@ nlohmann::json face_json(const Evaluation& evaluation, const ExampleFace& face, 
   return json;
 }
 
+// As a float is written; JSON's numbers are doubles, which take more digits for the same.
+nlohmann::json short_number(float value) { return json_number(std::stod(fmt::format("{}", value))); }
+
 nlohmann::json pictures_json(const Evaluation& evaluation) {
   const size_t k_count = evaluation.aus.size();
   nlohmann::json pictures = nlohmann::json::array();
@@ -130,7 +133,7 @@ nlohmann::json pictures_json(const Evaluation& evaluation) {
     nlohmann::json labels, predictions;
     for (size_t i = n * k_count; i < (n + 1) * k_count; ++i) {
       labels.push_back(label_json(evaluation.labels[i]));
-      predictions.push_back(json_number(std::round(1e4 * double{evaluation.peaks.heights[i]}) / 1e4));
+      predictions.push_back(short_number(evaluation.peaks.heights[i]));
     }
     pictures.push_back({{"image", utf8_text(evaluation.samples[n].image)},
                         {"subject", utf8_text(evaluation.samples[n].subject)},

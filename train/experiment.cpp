@@ -14,7 +14,9 @@
 #include "engine/file.h"
 #include "engine/tensor_file.h"
 #include "train/augmentation.h"
+#include "train/data/pack.h"
 #include "train/evaluation.h"
+#include "train/fingerprint.h"
 #include "train/synth/dataset.h"
 #include "train/training.h"
 
@@ -166,14 +168,22 @@ void make_faces(const Path& folder, Experiment& experiment, const std::atomic<bo
   }
 }
 
-// What a test depends on besides the run that it tests.
-json tested_on(const Experiment& experiment) {
-  return {utf8_text(experiment.train.string()), utf8_text(experiment.validation.string()),
-          utf8_text(experiment.test.string()), experiment.misalign};
+// What a test depends on besides the run that it tests: the faces by their labels, not by the pictures' contents.
+json tested_on(const Experiment& experiment, const TrainingConfig& config) {
+  const AuTable table = config.au_points.empty() ? default_au_table() : read_au_table(config.au_points);
+  json faces = json::array();
+  for (const Path& path : {experiment.train, experiment.validation, experiment.test}) {
+    const Manifest manifest = read_faces(path);
+    std::vector<std::string> aus;  // a test may lack some
+    std::ranges::copy_if(config.aus, std::back_inserter(aus),
+                         [&](const std::string& au) { return std::ranges::count(manifest.aus, au) > 0; });
+    faces.push_back({utf8_text(path.string()), fingerprint(manifest, aus, table)});
+  }
+  return {faces, experiment.misalign};
 }
 
 json test_run(const Experiment& experiment, const ExperimentOptions& options, const Path& run, int seed,
-              std::ostream& log) {
+              const json& tested_on, std::ostream& log) {
   EvaluationOptions evaluation;
   evaluation.weights = run / "best.safetensors";
   evaluation.manifest = experiment.test;
@@ -183,7 +193,7 @@ json test_run(const Experiment& experiment, const ExperimentOptions& options, co
   const Evaluation scores = evaluate(evaluation, log);
   json test = to_json(scores.metrics);
   test["seed"] = seed;
-  test["tested_on"] = tested_on(experiment);
+  test["tested_on"] = tested_on;
   test["misaligned"] = json::array();
   for (const MisalignedScores& moved : scores.misaligned) {
     json level = to_json(moved.metrics);
@@ -195,18 +205,21 @@ json test_run(const Experiment& experiment, const ExperimentOptions& options, co
 
 // The test of a run that is done; nothing if it is not, or was tested on something else. Throws Error if the run there
 // has other settings.
-std::optional<json> finished_test(const Path& run, const TrainingConfig& config, const Experiment& experiment) {
+std::optional<json> finished_test(const Path& run, const TrainingConfig& config, const json& tested_on) {
   if (!std::filesystem::exists(run / "config.toml")) return {};
   TrainingConfig before;
   read_config(run / "config.toml", before);
-  for (const ConfigDifference& difference : fixed_differences(before, config))
+  std::vector<ConfigDifference> differences = fixed_differences(before, config);
+  if (before.epochs != config.epochs)
+    differences.push_back({"epochs", std::to_string(before.epochs), std::to_string(config.epochs)});
+  for (const ConfigDifference& difference : differences)
     fail("{}: its run has {} = {}, the experiment has {}; take another folder by --out", run.string(), difference.key,
          difference.before, difference.after);
   const Path file = run / "test.json";
-  if (before.epochs != config.epochs || !std::filesystem::exists(file)) return {};
+  if (!std::filesystem::exists(file)) return {};
   const json test = json::parse(read_file(file), nullptr, false);
   check(test.is_object(), "{}: is damaged; remove it", file.string());
-  if (test.value("tested_on", json()) != tested_on(experiment)) return {};  // train() refuses other training data
+  if (test.value("tested_on", json()) != tested_on) return {};  // train() refuses other faces than were trained on
   return test;
 }
 
@@ -336,7 +349,9 @@ ExperimentResult run_experiment(const ExperimentOptions& options, std::ostream& 
     for (size_t v = 0; v < experiment.variants.size(); ++v) {
       const ExperimentVariant& variant = experiment.variants[v];
       const Path run = out / folder_name(variant.name) / fmt::format("seed_{}", seed);
-      std::optional<json> test = finished_test(run, config_of(experiment, variant, seed), experiment);
+      const TrainingConfig config = config_of(experiment, variant, seed);
+      const json faces = tested_on(experiment, config);
+      std::optional<json> test = finished_test(run, config, faces);
       if (!test) {
         if (options.interrupted && *options.interrupted) return result;
         fmt::print(log, "{}: variant '{}', seed {}\n", run.string(), variant.name, seed);
@@ -352,7 +367,7 @@ ExperimentResult run_experiment(const ExperimentOptions& options, std::ostream& 
         training.versions = options.versions;
         const TrainingResult trained = train(training, log);
         if (!trained.finished || trained.interrupted) return result;
-        test = test_run(experiment, options, run, seed, log);
+        test = test_run(experiment, options, run, seed, faces, log);
         write_file(run / "test.json", test->dump(2) + "\n");
       }
       tests[v].push_back(std::move(*test));

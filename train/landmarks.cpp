@@ -6,7 +6,6 @@
 
 #include "engine/error.h"
 #include "face/detector.h"
-#include "train/data/columns.h"
 #include "train/data/pictures.h"
 
 namespace sandglass {
@@ -30,7 +29,7 @@ bool complete_landmarks(Manifest& manifest, int workers, std::ostream& log, Data
   options.threads = 1;  // the threads here are for different pictures
   const FaceDetector detector(options);
   PictureSource pictures;
-  const std::vector<std::string> errors = for_each_picture(
+  const std::vector<std::optional<DataProblem>> errors = for_each_picture(
       manifest, rows, workers, problems.strict(), pictures,
       [&](size_t i, const Picture& picture) {
         const std::vector<Face> faces = detector.detect(*picture.owner);
@@ -40,8 +39,8 @@ bool complete_landmarks(Manifest& manifest, int workers, std::ostream& log, Data
   check(!interrupted || !*interrupted, "interrupted");
   std::vector<bool> unreadable(manifest.rows.size());
   for (size_t i = 0; i < rows.size(); ++i) {
-    if (errors[i].empty()) continue;
-    problems.problem(kBadPicture, "{}: {}", manifest.place(manifest.rows[rows[i]]), errors[i]);
+    if (!errors[i]) continue;
+    problems.problem(*errors[i]);
     unreadable[rows[i]] = true;
   }
   std::vector<ManifestRow> readable;
@@ -49,7 +48,7 @@ bool complete_landmarks(Manifest& manifest, int workers, std::ostream& log, Data
     if (!unreadable[i]) readable.push_back(std::move(manifest.rows[i]));
   }
   manifest.rows = std::move(readable);
-  check(!manifest.rows.empty(), "{}: none of its pictures can be read: {}", manifest.path.string(), errors[0]);
+  check(!manifest.rows.empty(), "none of the pictures can be read: {}", errors[0] ? errors[0]->what() : "");
 
   const auto faceless = [](const ManifestRow& row) { return !row.landmarks; };
   const auto first = std::find_if(manifest.rows.begin(), manifest.rows.end(), faceless);

@@ -5,9 +5,11 @@
 #include <cmath>
 #include <limits>
 #include <numeric>
+#include <utility>
 
 #include "engine/error.h"
 #include "face/stage.h"
+#include "train/data/columns.h"
 #include "train/data/pack.h"
 
 namespace sandglass {
@@ -174,12 +176,53 @@ void Loader::make_batch(int64_t number, Batch& batch) {
   const std::shared_ptr<const std::vector<int>> rows = kept_order(epoch);
   for (int64_t i = first; i < last; ++i) {
     const int row = (*rows)[static_cast<size_t>(i)];
-    append(row, cumulative_weights_.empty() ? augmentation_stream(epoch, row) : augmentation_stream_at(epoch, i),
-           batch);
+    const uint64_t stream =
+        cumulative_weights_.empty() ? augmentation_stream(epoch, row) : augmentation_stream_at(epoch, i);
+    bool done = append(row, stream, batch);
+    for (size_t next = 1; !done && options_.augmentation && next < rows->size(); ++next) {
+      done = append((*rows)[(static_cast<size_t>(i) + next) % rows->size()], stream, batch);
+    }
+    if (!done && options_.augmentation) {
+      const std::lock_guard lock(cache_mutex_);
+      fail("{}: none of its pictures can be read{}", manifest_.path.string(),
+           problems_.empty() ? "" : fmt::format(": {}", problems_[0].what()));
+    }
   }
 }
 
-void Loader::append(int row_index, uint64_t augmentation_stream, Batch& batch) {
+// Whether the picture is in the batch; an unreadable one leaves it as it was.
+bool Loader::append(int row, uint64_t augmentation_stream, Batch& batch) {
+  if (!options_.skip_unreadable) {
+    append_picture(row, augmentation_stream, batch);
+    return true;
+  }
+  {
+    const std::lock_guard lock(cache_mutex_);
+    if (unreadable_.count(row) > 0) return false;
+  }
+  const size_t bytes = batch.pixels.size();
+  try {
+    append_picture(row, augmentation_stream, batch);
+    return true;
+  } catch (const DataProblem& problem) {
+    batch.pixels.resize(bytes);
+    const std::lock_guard lock(cache_mutex_);
+    if (unreadable_.insert(row).second) problems_.push_back(problem);
+    return false;
+  }
+}
+
+std::vector<int> Loader::unreadable_rows() {
+  const std::lock_guard lock(cache_mutex_);
+  return {unreadable_.begin(), unreadable_.end()};
+}
+
+std::vector<DataProblem> Loader::take_problems() {
+  const std::lock_guard lock(cache_mutex_);
+  return std::exchange(problems_, {});
+}
+
+void Loader::append_picture(int row_index, uint64_t augmentation_stream, Batch& batch) {
   const ManifestRow& row = manifest_.rows[static_cast<size_t>(row_index)];
   Augmentation augmentation;
   if (options_.augmentation) {
@@ -193,11 +236,14 @@ void Loader::append(int row_index, uint64_t augmentation_stream, Batch& batch) {
   StagedFace staged;
   try {
     const Picture image = picture(row);
+    if (!manifest_.pack) check_in_picture(*row.landmarks, image.view);
     face = place_face(*row.landmarks, image.view.width, options_.input_size, augmentation);
     staged = stage_face(image.view, face.to_output.inverse(), options_.input_size, batch.pixels);
     if (manifest_.pack) manifest_.pack->release(row.frame);
+  } catch (const DataProblem& problem) {
+    throw DataProblem(problem.kind, fmt::format("{}: {}", manifest_.place(row), problem.what()));
   } catch (const Error& error) {
-    fail("{}: {}", manifest_.place(row), error.what());
+    reject(kBadPicture, "{}: {}", manifest_.place(row), error.what());
   }
 
   WarpPicture& picture = batch.pictures.emplace_back();

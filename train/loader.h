@@ -12,6 +12,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <string>
 #include <thread>
 #include <unordered_map>
@@ -28,7 +29,8 @@ namespace sandglass {
 /// One batch on the host. N = LoaderOptions::batch, K = number of AUs, P = Loader::points_per_map().
 struct Batch {
   std::vector<uint8_t> pixels;        ///< staged pictures (face/stage.h), at most Loader::max_pixel_bytes()
-  std::vector<WarpPicture> pictures;  ///< [N]; the last batch of an evaluation has only as many as there are rows left
+  std::vector<WarpPicture> pictures;  ///< [N]; the last batch of an evaluation has only as many as there are rows left,
+                                      ///< and one with unreadable pictures has fewer
   std::vector<float> intensities;     ///< [N][K], 0 to 5 or kNotCoded
   std::vector<float> points;          ///< [N][K][P][2], x and y in heatmap pixels; NaN where an AU has fewer points
   std::vector<int> rows;              ///< [N], index into Manifest::rows
@@ -48,6 +50,10 @@ struct LoaderOptions {
   /// Training: rows in random order, augmented; rows in which none of `aus` is coded are left out, and so are the rows
   /// that do not fill a batch (others each epoch). Nothing: evaluation, that is all rows in order as they are.
   std::optional<AugmentationConfig> augmentation;
+  /// What cannot be read, or whose landmarks lie outside of the picture, is left out rather than an error: in training
+  /// the next picture in the epoch's order that can be read takes its place in the batch, an evaluation goes on without
+  /// it.
+  bool skip_unreadable = false;
   /// Evaluation only: how far the registration's landmarks are moved, in pixels of a 256 x 256 registered face; see
   /// draw_misalignment. The points stay where the face is.
   double misalignment = 0;
@@ -79,6 +85,10 @@ class Loader {
   /// the manifest's row, and Error after the last batch.
   const Batch& next();
 
+  /// The rows that could not be read so far, in manifest order, and what was wrong with those that were not told yet.
+  std::vector<int> unreadable_rows();
+  std::vector<DataProblem> take_problems();
+
   /// Seconds that next() has waited so far for batches that were not ready.
   double waited_seconds() const { return waited_seconds_; }
 
@@ -94,7 +104,8 @@ class Loader {
 
   std::vector<int> order(int64_t epoch) const;
   std::shared_ptr<const std::vector<int>> kept_order(int64_t epoch);
-  void append(int row, uint64_t augmentation_stream, Batch& batch);
+  bool append(int row, uint64_t augmentation_stream, Batch& batch);
+  void append_picture(int row, uint64_t augmentation_stream, Batch& batch);
   Picture picture(const ManifestRow& row);
   void stop();
   void work();
@@ -112,6 +123,8 @@ class Loader {
   std::mutex cache_mutex_;
   std::unordered_map<const ManifestRow*, Picture> cache_;
   size_t cached_bytes_ = 0;
+  std::set<int> unreadable_;
+  std::vector<DataProblem> problems_;              // not told yet
   std::shared_ptr<const std::vector<int>> order_;  // of epoch order_epoch_
   int64_t order_epoch_ = -1;
 

@@ -20,7 +20,7 @@ constexpr size_t kLandmarkCount = std::tuple_size_v<Landmarks>;
 
 // Which column of the file holds what.
 struct ManifestColumns {
-  explicit ManifestColumns(const Columns& columns)
+  ManifestColumns(const Columns& columns, const std::vector<std::string>& wanted)
       : image(columns.find("image")),
         subject(columns.find("subject")),
         frame(columns.find("frame")),
@@ -29,7 +29,11 @@ struct ManifestColumns {
           columns.source());
     std::vector<std::pair<int, std::string>> found;  // in the file's order
     for (const auto& [name, column] : columns.all()) {
-      if (is_au_column(name)) found.emplace_back(column, normalise_au_name(name));
+      if (!is_au_column(name)) continue;
+      std::string au = normalise_au_name(name);
+      if (wanted.empty() || std::find(wanted.begin(), wanted.end(), au) != wanted.end()) {
+        found.emplace_back(column, std::move(au));
+      }
     }
     std::sort(found.begin(), found.end());
     for (const auto& [column, au] : found) {
@@ -93,32 +97,29 @@ std::vector<float> Manifest::labels(const std::vector<std::string>& names) const
   return labels;
 }
 
-Manifest parse_manifest(std::string_view csv, const std::filesystem::path& path, DataLog& log, bool check_images) {
+Manifest parse_manifest(std::string_view csv, const std::filesystem::path& path, DataLog& log, bool check_images,
+                        const std::vector<std::string>& aus) {
   const std::string source = path.string();
   CsvReader reader(csv, source);
   CsvRecord record;
   check(reader.next(record), "{}: is empty, expected a manifest (image,subject,AU06,...,x_0,...,y_67)", source);
   const Columns header(record, source);
-  const ManifestColumns columns(header);
+  const ManifestColumns columns(header, aus);
 
   Manifest manifest;
   manifest.path = path;
   for (const auto& [au, column] : columns.aus) manifest.aus.push_back(au);
-  bool any = false;
-  while (reader.next(record)) {
-    any = true;
-    log.attempt([&] {
-      header.check_count(record);
-      manifest.rows.push_back(read_row(record, columns, source));
-    });
+  while (header.next(reader, record, log)) {
+    log.attempt([&] { manifest.rows.push_back(read_row(record, columns, source)); });
   }
-  check(any, "{}: has a header but no rows", source);
+  check(!manifest.rows.empty() || !log.problems().empty(), "{}: has a header but no rows", source);
   if (check_images) leave_out_missing_pictures(manifest, log);
   return manifest;
 }
 
-Manifest read_manifest(const std::filesystem::path& path, DataLog& log, bool check_images) {
-  return parse_manifest(read_file(path), path, log, check_images);
+Manifest read_manifest(const std::filesystem::path& path, DataLog& log, bool check_images,
+                       const std::vector<std::string>& aus) {
+  return parse_manifest(read_file(path), path, log, check_images, aus);
 }
 
 Manifest read_manifest(const std::filesystem::path& path, bool check_images) {

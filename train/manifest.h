@@ -66,10 +66,13 @@ struct Manifest {
 };
 
 /// Reads a manifest. A row with a field that makes no sense or (`check_images`) whose picture is not there goes to
-/// `log` and is left out. Throws Error if the file is missing, has no rows, or lacks the column `image`.
-Manifest read_manifest(const std::filesystem::path& path, DataLog& log, bool check_images = true);
+/// `log` and is left out. Of the AU columns only those of `aus` (normalised; empty: all) are read. Throws Error if the
+/// file is missing, has no rows, or lacks the column `image`.
+Manifest read_manifest(const std::filesystem::path& path, DataLog& log, bool check_images = true,
+                       const std::vector<std::string>& aus = {});
 /// The same from text.
-Manifest parse_manifest(std::string_view csv, const std::filesystem::path& path, DataLog& log, bool check_images);
+Manifest parse_manifest(std::string_view csv, const std::filesystem::path& path, DataLog& log, bool check_images,
+                        const std::vector<std::string>& aus = {});
 /// Strictly: what is wrong with a row is thrown.
 Manifest read_manifest(const std::filesystem::path& path, bool check_images = true);
 

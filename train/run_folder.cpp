@@ -46,7 +46,7 @@ RunFolder::~RunFolder() {
 
 bool RunFolder::holds_run() const {
   std::error_code error;
-  for (const auto& file : {config(), metrics(), checkpoint(), last(), best()}) {
+  for (const auto& file : {checkpoint(), last(), best()}) {
     if (std::filesystem::exists(file, error)) return true;
   }
   return false;

@@ -18,7 +18,7 @@ class RunFolder {
   RunFolder(const RunFolder&) = delete;
   RunFolder& operator=(const RunFolder&) = delete;
 
-  /// Whether one of a run's files is there.
+  /// Whether there is something that a run has trained: a checkpoint or weights. A start that failed leaves none.
   bool holds_run() const;
 
   std::filesystem::path config() const { return path_ / "config.toml"; }

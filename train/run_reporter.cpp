@@ -59,20 +59,16 @@ void RunReporter::faces(int64_t step, const std::vector<ExampleFace>& faces) {
 
 void RunReporter::write_page() { write_report(folder_.path()); }
 
-void RunReporter::evaluate(InferenceNetwork& best, const std::vector<std::string>& aus, const Manifest& validation,
-                           const AuTable& table, uint64_t seed, int workers, const std::string& device,
-                           std::ostream& log) {
-  ScoreOptions options;
-  options.bootstrap.seed = seed;
+Metrics RunReporter::evaluate(InferenceNetwork& best, const std::vector<std::string>& aus, const Manifest& validation,
+                              ScoreOptions options, const std::string& device, std::ostream& log) {
   options.misalignments = kMisalignments;
   options.misaligned_pictures = kMisalignedPictures;
   options.faces = kFaces;
-  options.au_points = table;
-  options.workers = workers;
   Evaluation evaluation = score(best, aus, validation, options, log);
   evaluation.device = device;
   write_file(folder_.evaluation(),
              to_text(to_json(evaluation, options, folder_.best().string(), validation.path.string())));
+  return evaluation.metrics;
 }
 
 }  // namespace sandglass

@@ -25,8 +25,9 @@ class RunReporter {
   /// The page, from what the folder holds.
   void write_page();
   /// Scores the network, which holds the best weights, on the validation set and keeps it as evaluation.json.
-  void evaluate(InferenceNetwork& best, const std::vector<std::string>& aus, const Manifest& validation,
-                const AuTable& table, uint64_t seed, int workers, const std::string& device, std::ostream& log);
+  /// `options`: what a report shows is added to them.
+  Metrics evaluate(InferenceNetwork& best, const std::vector<std::string>& aus, const Manifest& validation,
+                   ScoreOptions options, const std::string& device, std::ostream& log);
 
  private:
   const RunFolder& folder_;

@@ -5,11 +5,11 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
-#include <bit>
 #include <chrono>
 #include <cmath>
 #include <csignal>
 #include <ctime>
+#include <map>
 #include <memory>
 
 #include "engine/error.h"
@@ -22,6 +22,7 @@
 #include "train/checkpoint.h"
 #include "train/data/data_set.h"
 #include "train/evaluation.h"
+#include "train/fingerprint.h"
 #include "train/landmarks.h"
 #include "train/loader.h"
 #include "train/manifest.h"
@@ -63,49 +64,22 @@ class StopSignals {
   }, terminate_{};
 };
 
-// FNV-1a over what decides the training besides the settings and the pictures' contents.
-class Fingerprint {
- public:
-  void add(std::string_view bytes) {
-    for (const char byte : bytes) value_ = (value_ ^ static_cast<uint8_t>(byte)) * 0x100000001b3;
-    value_ = (value_ ^ 0xff) * 0x100000001b3;  // ends the text: "ab", "c" is not "a", "bc"
-  }
-  void add(float number) {
-    const auto bits = std::bit_cast<std::array<char, sizeof(float)>>(number);
-    add(std::string_view(bits.data(), bits.size()));
-  }
-  uint64_t value() const { return value_; }
-
- private:
-  uint64_t value_ = 0xcbf29ce484222325;
-};
-
-uint64_t fingerprint(const Manifest& manifest, const std::vector<std::string>& aus, const AuTable& table) {
-  Fingerprint print;
-  for (const std::string& au : aus) {
-    print.add(au);
-    for (const std::vector<int>& place : table.find(au).places) {
-      for (const int landmark : place) print.add(std::to_string(landmark));
-      print.add("|");
-    }
-  }
-  const std::vector<int> columns = manifest.columns_of(aus);
-  for (const ManifestRow& row : manifest.rows) {
-    print.add(std::filesystem::path(row.image).filename().string());
-    if (row.frame >= 0) print.add(std::to_string(row.frame));
-    for (const int column : columns) print.add(row.intensities[static_cast<size_t>(column)]);
-    for (const Point& point : *row.landmarks) {
-      print.add(point.x);
-      print.add(point.y);
-    }
-  }
-  return print.value();
-}
-
 // Saves the search for faces to whoever trains on the same pictures again.
 void keep_landmarks(Manifest manifest, const std::filesystem::path& path) {
   for (ManifestRow& row : manifest.rows) row.image = std::filesystem::absolute(manifest.image_path(row)).string();
   write_manifest(path, manifest);
+}
+
+// What keep_landmarks kept in an earlier session. Rows without a face are not among them, and are searched again.
+void take_kept_landmarks(Manifest& manifest, const std::filesystem::path& path) {
+  std::map<std::pair<std::string, int>, Landmarks> kept;
+  for (const ManifestRow& row : read_manifest(path, false).rows)
+    if (row.landmarks) kept.emplace(std::pair(row.image, row.frame), *row.landmarks);
+  for (ManifestRow& row : manifest.rows) {
+    if (row.landmarks) continue;
+    const auto found = kept.find(std::pair(std::filesystem::absolute(manifest.image_path(row)).string(), row.frame));
+    if (found != kept.end()) row.landmarks = found->second;
+  }
 }
 
 // The settings of this session and, where the run goes on, its checkpoint.
@@ -116,6 +90,8 @@ struct Start {
 
 Start prepare(const TrainingOptions& options, const RunFolder& folder, Progress& progress) {
   const std::string run = folder.path().string();
+  check(!options.resume || folder.holds_run() || std::filesystem::exists(folder.config()),
+        "{}: there is no run to resume; leave out --resume to start one", run);
   check(!folder.holds_run() || options.resume,
         "{}: holds a run already; go on with it by --resume, or choose another folder", run);
   Start start;
@@ -124,7 +100,7 @@ Start prepare(const TrainingOptions& options, const RunFolder& folder, Progress&
     start.config = start.checkpoint->config;
   } else if (options.resume) {
     progress.say(fmt::format("{}: no checkpoint yet, starting from the beginning", run));
-    if (std::filesystem::exists(folder.config())) read_config(folder.config(), start.config);
+    read_config(folder.config(), start.config);
   }
   if (options.config) read_config(*options.config, start.config);
   for (const std::string& setting : options.settings) apply_setting(setting, start.config);
@@ -151,6 +127,7 @@ class Session {
  private:
   LoaderOptions loading() const;
   void check_data_unchanged(const RunPosition& before) const;
+  void start_validation_loader();
   Weights starting_weights();
   TrainingNetworkOptions network_options();
   nlohmann::json description(const TrainingOptions& options) const;
@@ -179,7 +156,7 @@ class Session {
   std::vector<float> validation_labels_;
   RunPosition position_;
   int64_t per_epoch_ = 0, total_ = 0;
-  std::optional<Metrics> validation_;
+  std::optional<Metrics> validation_, best_;
 
   // For speed and time left.
   int64_t first_step_ = 0, recorded_step_ = 0;
@@ -198,6 +175,7 @@ LoaderOptions Session::loading() const {
   loading.batch = config_.batch;
   loading.workers = config_.workers;
   loading.seed = config_.seed;
+  loading.skip_unreadable = !config_.data.is_strict();
   return loading;
 }
 
@@ -210,7 +188,9 @@ Session::Session(const TrainingOptions& options, RunFolder& folder, Start start,
   TrainingFaces faces = read_training_faces(options.train, options.validation, config_, log);
   train_data_ = std::move(faces.train);
   train_data_.columns_of(config_.aus);  // before a search for faces that may take long
-  DataLog problems(config_.data.format == "none" || config_.data.problems == "stop");
+  DataLog problems(config_.data.is_strict());
+  const bool has_kept = start.checkpoint && std::filesystem::exists(folder_.completed_manifest());
+  if (has_kept) take_kept_landmarks(train_data_, folder_.completed_manifest());
   const bool found_landmarks = complete_landmarks(train_data_, config_.workers, log, problems);
   position_.training_data = fingerprint(train_data_, config_.aus, table_);
   LoaderOptions training = loading();
@@ -223,10 +203,7 @@ Session::Session(const TrainingOptions& options, RunFolder& folder, Start start,
     validation_data_.columns_of(config_.aus);  // before a search for faces
     complete_landmarks(validation_data_, config_.workers, log, problems);
     position_.validation_data = fingerprint(validation_data_, config_.aus, table_);
-    validation_loader_ = std::make_unique<Loader>(validation_data_, loading());
-    validation_labels_ = validation_data_.labels(config_.aus);
-    check(std::any_of(validation_labels_.begin(), validation_labels_.end(), [](float label) { return label >= 0; }),
-          "{}: no picture is coded for any of the Action Units to validate", validation_data_.path.string());
+    start_validation_loader();
   }
   problems.print(log);
   if (start.checkpoint) check_data_unchanged(start.checkpoint->position);
@@ -248,6 +225,8 @@ Session::Session(const TrainingOptions& options, RunFolder& folder, Start start,
   }
   per_epoch_ = loader_->steps_per_epoch();
   total_ = config_.epochs * per_epoch_;
+  check(position_.step <= total_, "{}: has trained {:.4g} epochs already, more than epochs = {}; set no fewer",
+        folder_.path().string(), static_cast<double>(position_.step) / static_cast<double>(per_epoch_), config_.epochs);
 
   write_file(folder_.config(), to_toml(config_));
   if (found_landmarks) keep_landmarks(train_data_, folder_.completed_manifest());
@@ -260,12 +239,26 @@ Session::Session(const TrainingOptions& options, RunFolder& folder, Start start,
                             position_.step > 0 ? fmt::format("; going on after step {}", position_.step) : ""));
 }
 
+void Session::start_validation_loader() {
+  validation_loader_ = std::make_unique<Loader>(validation_data_, loading());
+  validation_labels_ = validation_data_.labels(config_.aus);
+  check(std::any_of(validation_labels_.begin(), validation_labels_.end(), [](float label) { return label >= 0; }),
+        "{}: no picture is coded for any of the Action Units to validate", validation_data_.path.string());
+}
+
 Weights Session::starting_weights() {
   Weights fresh = initial_weights(config_.network(), config_.aus, config_.seed);
   if (config_.transfer_weights.empty()) return fresh;
   const std::filesystem::path path = config_.transfer_weights;
+  const TensorFile file = read_tensor_file(path);
+  const HostTensor* stem = file.find("conv1.weight");
+  if (stem && !stem->shape.empty()) {
+    const int64_t width = 4 * stem->shape[0];
+    check(width == config_.width, "{}: is of width {}, the settings have width = {}; transfer needs the same",
+          path.string(), width, config_.width);
+  }
   TransferReport report;
-  fresh = transferred(std::move(fresh), read_tensor_file(path), path.string(), report);
+  fresh = transferred(std::move(fresh), file, path.string(), report);
   const auto list = [](const std::vector<std::string>& names) {
     return names.empty() ? "none" : fmt::format("{}", fmt::join(names, ", "));
   };
@@ -322,7 +315,7 @@ TrainingResult Session::run() {
   if (!reporter_) {
     progress_.say(fmt::format("{}: the run is complete ({} steps); to train on, set more epochs",
                               folder_.path().string(), position_.step));
-    return {position_.step, true, {}};
+    return {position_.step, true, {}, {}};
   }
   const StopSignals signals;
   bool saved = position_.step >= total_;  // then only the last evaluation was missing
@@ -343,11 +336,14 @@ TrainingResult Session::run() {
     progress_.say(
         fmt::format("stopped after step {} of {}; everything is saved, go on with --resume", position_.step, total_));
   }
-  return {position_.step, finished, validation_, StopSignals::requested()};
+  return {position_.step, finished, validation_, best_, StopSignals::requested()};
 }
 
 void Session::prepare_next() {
   const Batch& batch = loader_->next();
+  for (const DataProblem& problem : loader_->take_problems()) {
+    progress_.say(fmt::format("{}; others take its place", problem.what()));
+  }
   network_->prepare({batch.pixels, batch.pictures, batch.intensities, batch.points});
 }
 
@@ -401,6 +397,8 @@ void Session::finish_epoch() {
   const double waiting = (loader_->waited_seconds() - epoch_waited_) / seconds_since(epoch_begin_);
   std::string line = fmt::format("epoch {}/{}: loss {:.5f}, {:.1f} % of the time waiting for pictures", epoch,
                                  config_.epochs, loss, 100 * waiting);
+  if (const size_t unreadable = loader_->unreadable_rows().size(); unreadable > 0)
+    line += fmt::format(", {} pictures left out", unreadable);
 
   const bool validates = validation_loader_ && (epoch % config_.validate_every == 0 || epoch == config_.epochs);
   if (validates || !validation_loader_) {
@@ -426,8 +424,12 @@ void Session::finish_epoch() {
 
 double Session::validate() {
   validation_network_->set_weights(network_->weights());
-  validation_ =
-      evaluate_predictions(config_.aus, predict(*validation_loader_, *validation_network_).heights, validation_labels_);
+  const Peaks peaks = predict(*validation_loader_, *validation_network_);
+  if (!validation_loader_->unreadable_rows().empty()) {  // those of the first validation
+    validation_data_ = without_unreadable(validation_data_, *validation_loader_, log_);
+    start_validation_loader();
+  }
+  validation_ = evaluate_predictions(config_.aus, peaks.heights, validation_labels_);
   nlohmann::json json = to_json(*validation_);
   json["type"] = "validation";
   json["step"] = position_.step;
@@ -441,8 +443,13 @@ double Session::validate() {
 void Session::evaluate_best() {
   progress_.say("evaluating the best weights for the report");
   validation_network_->set_weights(read_weights(folder_.best()));
-  reporter_->evaluate(*validation_network_, config_.aus, validation_data_, table_, config_.seed, config_.workers,
-                      device_->description(), log_);
+  ScoreOptions options;
+  options.bootstrap.seed = config_.seed;
+  options.au_points = table_;
+  options.workers = config_.workers;
+  options.skip_unreadable = !config_.data.is_strict();
+  best_ =
+      reporter_->evaluate(*validation_network_, config_.aus, validation_data_, options, device_->description(), log_);
 }
 
 void Session::record(nlohmann::json record) {
@@ -460,9 +467,11 @@ void Session::save() {
 
 void Session::show_progress() {
   const double a_step = seconds_since(begin_) / static_cast<double>(position_.step - first_step_);
-  progress_.show(fmt::format("epoch {}/{}  step {}/{}  loss {:.5f}  {:.1f} images/s  {} left", epoch_of(position_.step),
-                             config_.epochs, position_.step, total_, last_loss_, speed_,
-                             duration_text(a_step * static_cast<double>(total_ - position_.step))));
+  std::string line =
+      fmt::format("epoch {}/{}  step {}/{}", epoch_of(position_.step), config_.epochs, position_.step, total_);
+  if (recorded_step_ > first_step_) line += fmt::format("  loss {:.5f}  {:.1f} images/s", last_loss_, speed_);
+  progress_.show(
+      fmt::format("{}  {} left", line, duration_text(a_step * static_cast<double>(total_ - position_.step))));
 }
 
 }  // namespace

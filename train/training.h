@@ -28,7 +28,8 @@ struct TrainingOptions {
 struct TrainingResult {
   int64_t steps = 0;                  ///< done in the run's whole life
   bool finished = false;              ///< false: stopped by SIGINT or SIGTERM; checkpoint and last weights are saved
-  std::optional<Metrics> validation;  ///< the last one of this session
+  std::optional<Metrics> validation;  ///< the last epoch's of this session
+  std::optional<Metrics> best;        ///< of the best weights, as in evaluation.json, where this session wrote it
   bool interrupted = false;           ///< a stop was asked for, be it that the run was done by then
 };
 
@@ -45,7 +46,8 @@ struct TrainingResult {
 ///   events.out.tfevents.*   the curves and some faces for TensorBoard, a file a session
 ///   train.csv               the training set with landmarks, where it came without
 ///
-/// A folder that holds a run is an Error without `resume`. With it, the settings are those of the checkpoint, then the
+/// A folder that holds a run is an Error without `resume` (one in which a start left only settings and records is not),
+/// and one that holds none is an Error with it. With it, the settings are those of the checkpoint, then the
 /// file's and `settings` on top; a different value of a key that shapes the result is an Error naming the key, and so
 /// are different data. Resuming gives the same weights, bit for bit, as a run that was never stopped.
 ///

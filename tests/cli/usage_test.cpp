@@ -180,6 +180,20 @@ TEST_F(ProgramTest, SaysThatStandardOutputIsFull) {
   EXPECT_THAT(finished.err, OneErrorLineWith(""));
 }
 
+TEST_F(ProgramTest, EndsInGoodOrderWhenNobodyReads) {
+  for (const std::vector<std::string>& arguments :
+       {std::vector<std::string>{"info", path("none")}, {"info", "--nonsense"}, {"--help"}}) {
+    const Finished finished = wait(start(arguments, SANDGLASS_PROGRAM, [] {
+      int ends[2];
+      if (pipe(ends) != 0) _exit(127);
+      close(ends[0]);
+      dup2(ends[1], STDOUT_FILENO);
+      dup2(ends[1], STDERR_FILENO);
+    }));
+    EXPECT_LE(finished.code, 2) << arguments[0];
+  }
+}
+
 TEST_F(ProgramTest, SaysThatTheProcessorIsAnother) {
 #ifdef SANDGLASS_WRONG_PROGRAM
   if (__builtin_cpu_supports("xop")) GTEST_SKIP() << "this processor has the XOP instructions";

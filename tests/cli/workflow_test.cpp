@@ -65,6 +65,14 @@ TEST_F(ProgramTest, SyntheticFacesTrainEvaluateInfer) {
   const Finished both = run({"report", path("run"), path("run/"), "--out", path("both.html")});
   ASSERT_EQ(both.code, 0) << both.err;
   EXPECT_THAT(content_of(folder / "both.html"), HasSubstr("2 runs compared"));
+  write("both.html", "mine");
+  std::vector<std::string> compare{"report", path("run"), path("run/"), "--out", path("both.html")};
+  EXPECT_THAT(run(compare).err, OneErrorLineWith("both.html: is there already; name another file, or give --force"));
+  EXPECT_EQ(content_of(folder / "both.html"), "mine");
+  compare.push_back("--force");
+  EXPECT_EQ(run(compare).code, 0);
+  EXPECT_THAT(content_of(folder / "both.html"), HasSubstr("2 runs compared"));
+  EXPECT_EQ(run({"report", path("run")}).code, 0);      // the run's own page
   const std::string odd = path("odd\xff.safetensors");  // a name that JSON cannot hold as it is
   std::filesystem::copy_file(weights, odd);
   EXPECT_EQ(run({"eval", "--weights", odd, "--data", manifest, "--json", path("odd.json")}).code, 0);
@@ -120,11 +128,13 @@ TEST_F(ProgramTest, DataIsCheckedAndPacked) {
 
   const Finished checked = run({"data", "check", toml, "--images", "--json", path("data.json")});
   ASSERT_EQ(checked.code, 0) << checked.err;
-  EXPECT_THAT(checked.out, HasSubstr("train (S0): 3 labelled frames of 1 subjects\n"));
+  EXPECT_THAT(checked.out, HasSubstr("train (S0): 3 labelled frames\n"));
   EXPECT_THAT(checked.out, HasSubstr("m.csv, row 8: no such picture: "));
   const json found = json::parse(content_of(folder / "data.json"))["data"];
   EXPECT_EQ(found[1]["usable"], 3);
   EXPECT_EQ(json::parse(run({"data", "check", toml, "--json", "-"}).out)["data"].size(), 2u);
+  EXPECT_THAT(run({"data", "check", toml, "--set", "data.train=S0,S1"}).out,
+              HasSubstr("note: subject 'S1' is in the training and in the validation set"));
   const Finished strict = run({"data", "check", toml, "--strict"});
   EXPECT_EQ(strict.code, 1);
   EXPECT_THAT(strict.err, OneErrorLineWith("m.csv, row 8: no such picture: "));
@@ -133,6 +143,12 @@ TEST_F(ProgramTest, DataIsCheckedAndPacked) {
   ASSERT_EQ(packed.code, 0) << packed.err;
   EXPECT_THAT(packed.out, HasSubstr("6 faces of 2 subjects"));
   EXPECT_TRUE(unfinished_files().empty());
+  std::vector<std::string> replace{"data", "pack", toml, "--out", path("faces.pack")};
+  EXPECT_THAT(run(replace).err, OneErrorLineWith("faces.pack: is there already; name another file, or give --force"));
+  replace.push_back("--force");
+  EXPECT_EQ(run(replace).code, 0);
+  replace[4] = path("m.csv");
+  EXPECT_THAT(run(replace).err, OneErrorLineWith("m.csv: is read, and would be replaced by the pack"));
   const std::string pack = path("faces.pack"), run_dir = path("run");
   EXPECT_THAT(run({"train", "--train", pack, "--config", toml, "--out", run_dir}).err, OneErrorLineWith("named twice"));
   EXPECT_THAT(run({"train", "--out", run_dir}).err, OneErrorLineWith("no training faces are named"));

@@ -47,6 +47,9 @@ TEST_F(LandmarkFilesTest, PtsBecomesZeroBased) {
 
 TEST_F(LandmarkFilesTest, BrokenPtsIsAnErrorWithItsLine) {
   EXPECT_THAT(one_line_error_of([&] { read_pts(folder_ / "none.pts"); }), HasSubstr("none.pts: no such file"));
+  std::string far = pts();
+  far.replace(far.find("2.5 "), 4, "2e6 ");
+  EXPECT_THAT(pts_error(far), HasSubstr("a.pts: line 5: '2e6 3' is not a place in pixels"));
   EXPECT_THAT(pts_error(""), HasSubstr("a.pts: ends after line 0, expected 'version: 1'"));
   EXPECT_THAT(pts_error("hello"), HasSubstr("a.pts: line 1: expected 'version: 1', found 'hello'"));
   EXPECT_THAT(pts_error(pts("\n", 5)), HasSubstr("line 2: has 5 points, expected the 68"));

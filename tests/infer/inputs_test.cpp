@@ -6,6 +6,7 @@
 
 #include <algorithm>
 
+#include "face/file_kinds.h"
 #include "tests/temporary_folder.h"
 
 namespace sandglass {

@@ -118,8 +118,8 @@ TEST(Config, UnknownKeyNamesTheNearest) {
 }
 
 TEST(Config, WrongValuesNamePlaceKeyAndRange) {
-  EXPECT_EQ(parse_error("\nwidth = 3"), "run.toml:2: 'width' is 3, expected an integer, 4 to 2048");
-  EXPECT_EQ(parse_error("width = 64.0"), "run.toml:1: 'width' is 64.0, expected an integer, 4 to 2048");
+  EXPECT_EQ(parse_error("\nwidth = 3"), "run.toml:2: 'width' is 3, expected an integer, 4 to 4096");
+  EXPECT_EQ(parse_error("width = 64.0"), "run.toml:1: 'width' is 64.0, expected an integer, 4 to 4096");
   EXPECT_EQ(parse_error("lr = \"fast\""), "run.toml:1: 'lr' is 'fast', expected a number, 0 to 10");
   EXPECT_EQ(parse_error("lr = nan"), "run.toml:1: 'lr' is nan, expected a number, 0 to 10");
   EXPECT_EQ(parse_error("clip = inf"), "run.toml:1: 'clip' is inf, expected a number, 0 or more");
@@ -145,6 +145,9 @@ TEST(Config, ChecksWhatBelongsTogether) {
   EXPECT_NE(error_of([] { parsed("aus = [\"AU6\", \"AU06\"]").check(); }).find("'AU06' occurs twice"),
             std::string::npos);
   EXPECT_NE(error_of([] { parsed("aus = []").check(); }).find("aus is empty"), std::string::npos);
+  EXPECT_NE(error_of([] { parsed("transfer.freeze = [\"stem\"]").check(); }).find("without transfer.weights"),
+            std::string::npos);
+  EXPECT_NO_THROW(parsed("input_size = 4096\nwidth = 4096").check());  // what a network takes
   EXPECT_NE(error_of([] { parsed("input_size = 100").check(); }).find("100"), std::string::npos);
   EXPECT_NE(error_of([] {
               parsed("loss.weights = { AU45 = [1, 1, 1, 1, 1, 1] }").check();

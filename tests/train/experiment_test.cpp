@@ -8,6 +8,7 @@
 
 #include "engine/file.h"
 #include "tests/temporary_folder.h"
+#include "train/manifest.h"
 
 namespace sandglass {
 namespace {
@@ -132,7 +133,32 @@ TEST(Experiment, TrainsTestsAndGoesOn) {
   EXPECT_EQ(read_file(folder / "out/results.json"), results);
   EXPECT_NE(log.str().find("the run is complete"), std::string::npos) << log.str();
 
+  // Other labels of the test faces: the networks are the same, their scores are not.
+  const auto manifest = [&](const char* set) {
+    for (const auto& entry : std::filesystem::directory_iterator(folder / "out/faces"))
+      if (entry.path().filename().string().starts_with(set)) return entry.path() / "manifest.csv";
+    return std::filesystem::path();
+  };
+  Manifest test = read_manifest(manifest("test"));
+  for (ManifestRow& row : test.rows)
+    for (float& intensity : row.intensities) intensity = 5 - intensity;
+  write_manifest(test.path, test);
+  EXPECT_NE(run_experiment(options, log).table, first.table);
+  EXPECT_NE(read_file(folder / "out/results.json"), results);
+  Manifest validation = read_manifest(manifest("validation"));
+  validation.rows[0].intensities[0] = 5 - validation.rows[0].intensities[0];
+  write_manifest(validation.path, validation);
+  EXPECT_NE(error_of([&] { run_experiment(options, log); }).find("the validation manifest or the table of points"),
+            std::string::npos);
+
   std::string changed = kFile;
+  changed.replace(changed.find("epochs=1"), 8, "epochs=2");
+  write_file(folder / "e.toml", changed);
+  EXPECT_NE(error_of([&] {
+              run_experiment(options, log);
+            }).find("seed_3: its run has epochs = 1, the experiment has 2; take another folder by --out"),
+            std::string::npos);
+  changed = kFile;
   changed.replace(changed.find("fixed:2"), 7, "fixed:3");
   write_file(folder / "e.toml", changed);
   EXPECT_NE(error_of([&] {

@@ -96,10 +96,20 @@ TEST_F(LandmarksTest, TrainingKeepsThem) {
   ASSERT_GE(completed.rows.size(), 4u);
   for (const ManifestRow& row : completed.rows) EXPECT_TRUE(row.landmarks);
 
-  // The completed manifest is the same training set.
-  options.train = folder / "run/train.csv";
+  // Going on, nothing is searched for again, but the rows in which there was no face.
   options.resume = true;
   options.settings = {"epochs=2"};
+  log.str("");
+  EXPECT_TRUE(train(options, log).finished);
+  const size_t faceless = manifest.rows.size() - completed.rows.size();
+  EXPECT_EQ(log.str().find(fmt::format("finding the faces in {} pictures", faceless)) != std::string::npos,
+            faceless > 0);
+  EXPECT_EQ(log.str().find("finding the faces") != std::string::npos, faceless > 0) << log.str();
+  EXPECT_EQ(read_manifest(folder / "run/train.csv").rows.size(), completed.rows.size());
+
+  // The completed manifest is the same training set.
+  options.train = folder / "run/train.csv";
+  options.settings = {"epochs=3"};
   EXPECT_TRUE(train(options, log).finished);
 }
 

@@ -346,5 +346,61 @@ TEST(Loader, AbsentPointsAreNotANumber) {
   }
 }
 
+TEST(Loader, AnotherPictureTakesTheUnreadableOnesPlace) {
+  const TemporaryFolder folder;
+  const Manifest manifest = write_test_faces(folder.path(), 7);
+  LoaderOptions options = training_options(3);
+  options.skip_unreadable = true;
+  std::vector<Batch> whole(8);
+  {
+    Loader loader(manifest, options);
+    for (size_t i = 0; i < whole.size(); ++i) loader.make_batch(static_cast<int64_t>(i), whole[i]);
+  }
+  write_file(folder / "face_2.png", "not a picture");
+  Manifest damaged = manifest;
+  damaged.rows[5].landmarks = test_landmarks(-500, 60, 30, 0);
+  const auto is_unreadable = [](int row) { return row == 2 || row == 5; };
+
+  Loader loader(damaged, options), other(damaged, options);
+  loader.start(0, 8);
+  Batch again;
+  for (const Batch& before : whole) {
+    const Batch& batch = loader.next();
+    ASSERT_EQ(batch.rows.size(), 3u);
+    EXPECT_EQ(batch.pictures.size(), 3u);
+    for (size_t i = 0; i < 3; ++i) {
+      EXPECT_FALSE(is_unreadable(batch.rows[i]));
+      EXPECT_TRUE(is_unreadable(before.rows[i]) || batch.rows[i] == before.rows[i]);
+    }
+    other.make_batch(&before - whole.data(), again);
+    expect_equal(batch, again);
+  }
+  EXPECT_EQ(loader.unreadable_rows(), (std::vector<int>{2, 5}));
+  const std::vector<DataProblem> problems = loader.take_problems();
+  ASSERT_EQ(problems.size(), 2u);
+  EXPECT_TRUE(loader.take_problems().empty());
+  const bool first = std::string(problems[0].what()).find("manifest.csv, row 4: ") != std::string::npos;
+  EXPECT_NE(std::string(problems[first ? 0 : 1].what()).find("face_2.png: is not a JPEG"), std::string::npos);
+  EXPECT_NE(std::string(problems[first ? 1 : 0].what()).find("row 7: the landmarks lie outside"), std::string::npos);
+
+  LoaderOptions evaluating = evaluation_options(3);
+  evaluating.skip_unreadable = true;
+  Loader evaluation(damaged, evaluating);
+  evaluation.make_batch(0, again);
+  EXPECT_EQ(again.rows, (std::vector<int>{0, 1}));
+
+  options.skip_unreadable = false;
+  Loader strict(damaged, options);
+  EXPECT_NE(error_of([&] {
+              for (int i = 0; i < 8; ++i) strict.make_batch(i, again);
+            }).find("row "),
+            std::string::npos);
+
+  for (int i = 0; i < 7; ++i) write_file(folder / fmt::format("face_{}.png", i), "");
+  options.skip_unreadable = true;
+  Loader none(manifest, options);
+  EXPECT_NE(error_of([&] { none.make_batch(0, again); }).find("none of its pictures can be read: "), std::string::npos);
+}
+
 }  // namespace
 }  // namespace sandglass

@@ -207,6 +207,13 @@ TEST(Training, LearnsAndWritesWhatItPromises) {
   EXPECT_EQ(page.find("http"), std::string::npos);
   const nlohmann::json best = nlohmann::json::parse(read_file(folder / "run/evaluation.json"));
   EXPECT_NEAR(best["mean"]["icc"].get<double>(), evaluation.metrics.icc.value, 0.2);
+  ASSERT_TRUE(result.best);  // not the last epoch's
+  EXPECT_NEAR(result.best->icc.value, best["mean"]["icc"].get<double>(), 1e-9);
+  evaluating.weights = folder / "run/best.safetensors";
+  EXPECT_NEAR(result.best->icc.value, evaluate(evaluating, log).metrics.icc.value, 1e-6);
+  const nlohmann::json& prediction = best["predictions"][0]["predictions"][0];
+  EXPECT_EQ(prediction.get<float>(), evaluate(evaluating, log).peaks.heights[0]);
+  EXPECT_EQ(prediction.dump(), fmt::format("{}", prediction.get<float>()));
   EXPECT_EQ(best["misalignment"].size(), 5u);
   EXPECT_GT(best["misalignment"][0]["mean"]["icc"].get<double>(), best["misalignment"][4]["mean"]["icc"].get<double>());
   EXPECT_EQ(nlohmann::json::parse(read_file(folder / "run/run.json"))["training pictures"], 64);
@@ -258,8 +265,10 @@ TEST(Training, GoesOnExactlyWithWeightsOfEveryKind) {
   const Manifest data = write_expressive_faces(folder / "data", 14, 1);
   const Settings settings =
       with(kTiny, {"epochs=24", "sampling.balance=intensity", "loss.balance=sqrt", "loss.function=huber",
-                   "transfer.freeze=[\"stem\"]", "transfer.learning_rate={hourglass=0.5}"});
+                   "transfer.freeze=[\"stem\"]", "transfer.learning_rate={hourglass=0.5}",
+                   "transfer.weights=" + (folder / "source/last.safetensors").string()});
   std::ostringstream log;
+  train(options_for(data, folder / "source", with(kTiny, {"epochs=1"})), log);
   train(options_for(data, folder / "whole", settings), log);
   EXPECT_NE(log.str().find("weights of the loss"), std::string::npos) << log.str();
   {
@@ -301,7 +310,7 @@ TEST(Training, TransferStartsFromOtherWeightsAndFrozenPartsKeepTheirBits) {
   EXPECT_GT(moved, 20);
 
   TrainingOptions other = options_for(data, folder / "wide", with(kTiny, {"width=12", "transfer.weights=" + weights}));
-  EXPECT_NE(error_of([&] { train(other, log); }).find("tensor 'conv1.weight' has shape [2, 3, 7, 7]"),
+  EXPECT_NE(error_of([&] { train(other, log); }).find("is of width 8, the settings have width = 12; transfer needs"),
             std::string::npos);
 }
 
@@ -377,9 +386,19 @@ TEST(Training, FoldersAndResumesThatDoNotFit) {
   const auto error = [&](TrainingOptions options) { return error_of([&] { train(options, log); }); };
   TrainingOptions options = options_for(data, folder / "run", kTiny);
   options.resume = true;
+  EXPECT_NE(error(options).find("run: there is no run to resume"), std::string::npos);
+  EXPECT_FALSE(std::filesystem::exists(folder / "run"));
+  std::filesystem::create_directory(folder / "run");
+  write_file(folder / "run/config.toml", "lr = 0.5\n");  // what a start that failed leaves
+  write_file(folder / "run/metrics.jsonl", "");
   train(options, log);
   EXPECT_NE(log.str().find("no checkpoint yet, starting from the beginning"), std::string::npos) << log.str();
+  std::filesystem::rename(folder / "run/config.toml", folder / "config.toml");
+  std::filesystem::remove_all(folder / "run");
+  std::filesystem::create_directory(folder / "run");
+  std::filesystem::rename(folder / "config.toml", folder / "run/config.toml");
   options.resume = false;
+  EXPECT_TRUE(train(options, log).finished);
   EXPECT_NE(error(options).find("holds a run already; go on with it by --resume"), std::string::npos);
 
   options.resume = true;
@@ -390,6 +409,11 @@ TEST(Training, FoldersAndResumesThatDoNotFit) {
   options.settings = {"lr=0.5"};  // the rest is the checkpoint's
   EXPECT_NE(error(options).find("cannot be resumed with lr = 0.5, its run has lr = 0.002"), std::string::npos)
       << error(options);
+  options.settings = {"epochs=2"};
+  EXPECT_NE(error(options).find("run: has trained 4 epochs already, more than epochs = 2; set no fewer"),
+            std::string::npos)
+      << error(options);
+  EXPECT_NE(read_file(folder / "run/config.toml").find("epochs = 4"), std::string::npos);
   options.settings = {"epochs=5", "workers=1"};
   EXPECT_EQ(train(options, log).steps, 15);
 

@@ -47,15 +47,28 @@ path find_codes(const path& root) {
   return *codes;
 }
 
+// Whether a folder holds SUBJECT/TASK/PICTURE, and not the subjects' 3D features, say.
+bool holds_pictures(const path& folder) {
+  for (const path& subject : folders_in(folder)) {
+    if (!is_subject(subject.filename().string())) continue;
+    for (const path& task : folders_in(subject)) {
+      const std::vector<path> files = files_in(task);
+      const auto is_picture = [](const path& file) { return has_extension(file, picture_extensions()); };
+      if (std::any_of(files.begin(), files.end(), is_picture)) return true;
+    }
+  }
+  return false;
+}
+
 path find_pictures(const DataConfig& data) {
   if (!data.pictures.empty()) return data.pictures;
-  const auto holds_subjects = [](const path& folder) {
-    const std::vector<path> inner = folders_in(folder);
-    return std::any_of(inner.begin(), inner.end(), [](const path& f) { return is_subject(f.filename().string()); });
+  const auto is_documented = [](const path& folder) {
+    return plain_name(folder.filename().string()) == "bp4dtraining" && holds_pictures(folder);
   };
-  const auto pictures = find_folder(data.path, 3, holds_subjects);
+  auto pictures = find_folder(data.path, 3, is_documented);
+  if (!pictures) pictures = find_folder(data.path, 3, holds_pictures);
   check(pictures.has_value(),
-        "{}: has no folder with the pictures of subjects F001, ... (such as BP4D-training); set data.pictures",
+        "{}: has no folder with the pictures of subjects, such as BP4D-training/F001/T1/2440.jpg; set data.pictures",
         data.path);
   return *pictures;
 }
@@ -95,7 +108,11 @@ void read_sequence(const Sequence& sequence, const path& pictures, DataLog& log,
 
   const path folder = pictures / sequence.subject / sequence.task;
   std::map<int, path> files;
-  if (!log.attempt("sequences without pictures", [&] { files = numbered_files(folder, picture_extensions()); })) return;
+  const bool found = log.attempt("sequences without pictures", [&] {
+    files = numbered_files(folder, picture_extensions());
+    check(!files.empty(), "{}: has no numbered pictures; set data.pictures if they lie elsewhere", folder.string());
+  });
+  if (!found) return;
   for (const CodedFrame& frame : frames) {
     ManifestRow row;
     row.line = frame.line;

@@ -5,14 +5,12 @@
 
 #include "engine/error.h"
 #include "engine/tensor_file.h"
+#include "face/landmark_files.h"
 #include "train/data/data_log.h"
 #include "train/manifest.h"
 
 namespace sandglass {
 namespace {
-
-// Beyond this a landmark is a mistake, and arithmetic on it would lose the pixel.
-constexpr double kLargestCoordinate = 1e6;
 
 [[noreturn]] void reject_field(const char* kind, const std::string& source, int line, std::string_view column,
                                std::string_view value, const char* expected) {
@@ -36,9 +34,18 @@ int Columns::find(std::string_view name) const {
   return found == index_.end() ? -1 : found->second;
 }
 
-void Columns::check_count(const CsvRecord& record) const {
-  if (record.fields.size() == count_) return;
-  reject(kBadRow, "{}, row {}: {} fields where the header has {}", source_, record.line, record.fields.size(), count_);
+bool Columns::next(CsvReader& reader, CsvRecord& record, DataLog& log) const {
+  for (;;) {
+    bool found = false;
+    const bool good = log.attempt(kBadRow, [&] {
+      found = reader.next(record);
+      if (!found || record.fields.size() == count_) return;
+      reject(kBadRow, "{}, row {}: {} fields where the header has {}", source_, record.line, record.fields.size(),
+             count_);
+    });
+    if (good) return found;
+    reader.skip_line();
+  }
 }
 
 LandmarkColumns::LandmarkColumns(const Columns& columns) {

@@ -10,6 +10,7 @@
 
 #include "face/image.h"
 #include "train/data/csv.h"
+#include "train/data/data_log.h"
 
 namespace sandglass {
 
@@ -33,8 +34,9 @@ class Columns {
   const std::map<std::string, int, std::less<>>& all() const { return index_; }
   const std::string& source() const { return source_; }
 
-  /// Throws DataProblem unless the record has as many fields as the header.
-  void check_count(const CsvRecord& record) const;
+  /// Reads the next record that has as many fields as the header; false at the end. One that has not, or whose quotes
+  /// make no sense, goes to `log`, and reading goes on with the line after its first.
+  bool next(CsvReader& reader, CsvRecord& record, DataLog& log) const;
 
  private:
   std::string source_;

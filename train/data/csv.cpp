@@ -45,7 +45,8 @@ bool CsvReader::next(CsvRecord& record) {
   while (position_ < text_.size()) {
     record.fields.clear();
     unescaped_.clear();
-    record.line = line_;
+    record_begin_ = position_;
+    record.line = record_line_ = line_;
     const auto end_of_line = [&] { return std::min(text_.find('\n', position_), text_.size()); };
     size_t line_end = end_of_line();
     do {
@@ -53,12 +54,17 @@ bool CsvReader::next(CsvRecord& record) {
       record.fields.push_back(field(line_end));
     } while (take(','));
     if (position_ < text_.size()) {
-      check(take('\n'), "{}, row {}: text after a closing quote", source_, line_);
+      check(take('\n'), "{}, row {}: text after a closing quote", source_, record_line_);
       ++line_;
     }
     if (record.fields.size() > 1 || !record.fields[0].empty()) return true;
   }
   return false;
+}
+
+void CsvReader::skip_line() {
+  position_ = std::min(text_.find('\n', record_begin_), text_.size() - 1) + 1;
+  line_ = record_line_ + 1;
 }
 
 bool CsvReader::take(char c) {

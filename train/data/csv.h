@@ -24,6 +24,10 @@ class CsvReader {
   /// field is never closed or has text behind it.
   bool next(CsvRecord& record);
 
+  /// Goes back to the line after the one in which the last record, or the one that next() threw at, begins. For records
+  /// that make no sense: a stray quote takes lines after it for its own.
+  void skip_line();
+
  private:
   std::string_view field(size_t line_end);
   std::string_view quoted_field();
@@ -33,8 +37,8 @@ class CsvReader {
   std::string_view text_;
   std::string source_;
   std::deque<std::string> unescaped_;  // quoted fields with quotes in them
-  size_t position_ = 0;
-  int line_ = 1;
+  size_t position_ = 0, record_begin_ = 0;
+  int line_ = 1, record_line_ = 1;
 };
 
 /// `text` without spaces, tabs and carriage returns at its ends.

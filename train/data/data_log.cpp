@@ -7,7 +7,7 @@
 namespace sandglass {
 namespace {
 
-constexpr size_t kMessagesOfAKind = 3;
+constexpr size_t kPrintedOfAKind = 3;
 
 DataLog::Kind& find_or_add(std::vector<DataLog::Kind>& kinds, std::string_view name) {
   const auto found = std::find_if(kinds.begin(), kinds.end(), [&](const auto& kind) { return kind.name == name; });
@@ -21,7 +21,8 @@ DataLog::Kind& find_or_add(std::vector<DataLog::Kind>& kinds, std::string_view n
 void DataLog::problem(const DataProblem& problem) {
   if (strict_) throw problem;
   Kind& kind = find_or_add(problems_, problem.kind);
-  if (++kind.count <= static_cast<int64_t>(kMessagesOfAKind)) kind.first.push_back(problem.what());
+  ++kind.count;
+  kind.messages.push_back(problem.what());
 }
 
 void DataLog::leave_out(const char* kind, int64_t count) {
@@ -33,9 +34,10 @@ void DataLog::print(std::ostream& out) const {
   for (const Kind& kind : left_out_) fmt::print(out, "left out: {}: {}\n", kind.name, kind.count);
   for (const Kind& kind : problems_) {
     fmt::print(out, "problem: {}: {}\n", kind.name, kind.count);
-    for (const std::string& message : kind.first) fmt::print(out, "  {}\n", message);
-    const int64_t more = kind.count - static_cast<int64_t>(kind.first.size());
-    if (more > 0) fmt::print(out, "  and {} more\n", more);
+    const size_t printed = std::min(kPrintedOfAKind, kind.messages.size());
+    for (size_t i = 0; i < printed; ++i) fmt::print(out, "  {}\n", kind.messages[i]);
+    const size_t more = kind.messages.size() - printed;
+    if (more > 0) fmt::print(out, "  and {} more (`sandglass data check --json FILE` lists them all)\n", more);
   }
 }
 

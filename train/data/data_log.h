@@ -28,7 +28,7 @@ template <typename... Args>
 
 class DataLog {
  public:
-  /// `strict`: the first problem is thrown. Otherwise problems are counted and the first few of each kind kept.
+  /// `strict`: the first problem is thrown. Otherwise they are kept.
   explicit DataLog(bool strict = false) : strict_(strict) {}
 
   void problem(const DataProblem& problem);
@@ -68,7 +68,7 @@ class DataLog {
   struct Kind {
     std::string name;
     int64_t count = 0;
-    std::vector<std::string> first;  ///< messages of the first few
+    std::vector<std::string> messages;  ///< of problems
   };
   const std::vector<Kind>& problems() const { return problems_; }
   const std::vector<Kind>& left_out() const { return left_out_; }

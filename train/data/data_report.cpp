@@ -7,11 +7,13 @@
 namespace sandglass {
 namespace {
 
+constexpr size_t kPrintedSubjects = 20;  // most whose frames are told
+
 nlohmann::json kinds_json(const std::vector<DataLog::Kind>& kinds) {
   nlohmann::json list = nlohmann::json::array();
   for (const DataLog::Kind& kind : kinds) {
     nlohmann::json entry = {{"kind", kind.name}, {"count", kind.count}};
-    for (const std::string& message : kind.first) entry["first"].push_back(utf8_text(message));
+    for (const std::string& message : kind.messages) entry["messages"].push_back(utf8_text(message));
     list.push_back(std::move(entry));
   }
   return list;
@@ -21,17 +23,24 @@ nlohmann::json kinds_json(const std::vector<DataLog::Kind>& kinds) {
 
 DataReport check_data(const TrainingConfig& config, const std::string& part, bool images) {
   DataReport report{
-      part, part == "train" ? config.data.train : config.data.validation, {}, DataLog(config.data.problems == "stop")};
+      part, part == "train" ? config.data.train : config.data.validation, {}, {}, DataLog(config.data.is_strict())};
   report.set = read_data_set(config.data, report.subjects, config.aus, report.log);
-  leave_out_beyond_videos(report.set.faces, report.log);
-  if (images) check_pictures(report.set.faces, report.log);
+  leave_out_beyond_videos(report.set.faces, report.log, FrameCount::counted);
+  if (images) check_pictures(report.set.faces, config.workers, report.log);
+  report.counts = count(report.set.faces);
   return report;
 }
 
 void print(std::ostream& out, const DataReport& report) {
-  const DataCounts& counts = report.set.counts;
-  fmt::print(out, "{} ({}): {} labelled frames of {} subjects\n", report.part, report.subjects, counts.frames,
-             counts.subjects.size());
+  const DataCounts& counts = report.counts;
+  fmt::print(out, "{} ({}): {} labelled frames\n", report.part, report.subjects, report.set.labelled);
+  report.log.print(out);
+  fmt::print(out, "to use: {} frames of {} subjects\n", report.set.faces.rows.size(), counts.subjects.size());
+  if (counts.subjects.size() <= kPrintedSubjects) {
+    for (const auto& [subject, frames] : counts.subjects) {
+      fmt::print(out, "  {}: {}\n", subject.empty() ? "(without a subject)" : subject, frames);
+    }
+  }
   fmt::print(out, "  {:6}", "");
   for (int i = 0; i <= 5; ++i) fmt::print(out, "{:>9}", i);
   fmt::print(out, "{:>11}\n", "not coded");
@@ -43,14 +52,12 @@ void print(std::ostream& out, const DataReport& report) {
   if (counts.without_landmarks > 0) {
     fmt::print(out, "without landmarks: {} (the face is searched for before training)\n", counts.without_landmarks);
   }
-  report.log.print(out);
-  fmt::print(out, "to use: {} frames\n", report.set.faces.rows.size());
 }
 
 nlohmann::json to_json(const DataReport& report) {
-  const DataCounts& counts = report.set.counts;
+  const DataCounts& counts = report.counts;
   nlohmann::json json = {{"part", report.part},
-                         {"frames", counts.frames},
+                         {"frames", report.set.labelled},
                          {"usable", report.set.faces.rows.size()},
                          {"without_landmarks", counts.without_landmarks},
                          {"subjects", nlohmann::json::object()},

@@ -4,6 +4,9 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <functional>
+#include <numeric>
+#include <set>
 
 #include "engine/error.h"
 #include "face/registration.h"
@@ -63,21 +66,6 @@ void leave_out_unregistrable(Manifest& faces, DataLog& log) {
   });
 }
 
-DataCounts count(const Manifest& faces) {
-  DataCounts counts;
-  counts.frames = static_cast<int64_t>(faces.rows.size());
-  counts.intensities.resize(faces.aus.size());
-  for (const ManifestRow& row : faces.rows) {
-    ++counts.subjects[row.subject];
-    counts.without_landmarks += !row.landmarks;
-    for (size_t i = 0; i < row.intensities.size(); ++i) {
-      const float intensity = row.intensities[i];
-      ++counts.intensities[i][intensity < 0 ? 6 : static_cast<size_t>(intensity_level(intensity))];
-    }
-  }
-  return counts;
-}
-
 // Of `drop`, frames with any AU not coded; of `mask`, those with none coded.
 void leave_out_not_coded(Manifest& faces, const std::string& rule, DataLog& log) {
   const auto not_coded = [](float intensity) { return intensity < 0; };
@@ -93,7 +81,7 @@ void check_left(const Manifest& faces, const DataLog& log) {
   if (!faces.rows.empty()) return;
   std::string why = "the chosen subjects have no labelled frames";
   if (!log.left_out().empty()) why = fmt::format("{} {}", log.left_out()[0].count, log.left_out()[0].name);
-  if (!log.problems().empty()) why = log.problems()[0].first[0];
+  if (!log.problems().empty()) why = log.problems()[0].messages[0];
   fail("{}: no frame is left to use: {}", faces.path.string(), why);
 }
 
@@ -101,7 +89,7 @@ Manifest read_part(const TrainingConfig& config, const std::string& subjects, co
                    std::ostream& out) {
   DataLog log(config.data.problems == "stop");
   Manifest faces = read_data_set(config.data, subjects, aus, log).faces;
-  leave_out_beyond_videos(faces, log);
+  leave_out_beyond_videos(faces, log, FrameCount::stated);
   log.print(out);
   fmt::print(out, "{}: {} frames of {}\n", config.data.path, faces.rows.size(),
              subjects == "all" ? "all subjects" : subjects);
@@ -138,7 +126,7 @@ DataSet read_data_set(const DataConfig& data, const std::string& subjects, const
     add_landmarks(set.faces, data, found.pictures, found.landmarks, log);
   }
   leave_out_unregistrable(set.faces, log);
-  set.counts = count(set.faces);
+  set.labelled = static_cast<int64_t>(set.faces.rows.size());
   leave_out_not_coded(set.faces, data.not_coded, log);
   check_left(set.faces, log);
   return set;
@@ -146,7 +134,7 @@ DataSet read_data_set(const DataConfig& data, const std::string& subjects, const
 
 DataFound read_manifest_data(const DataRequest& request, DataLog& log) {
   const std::filesystem::path path = request.data.path;
-  return {read_manifest(path, log, false), path.parent_path(), {}};
+  return {read_manifest(path, log, false, request.aus), path.parent_path(), {}};
 }
 
 DataFound read_pack_data(const DataRequest& request, DataLog&) { return {read_pack(request.data.path), {}, {}}; }
@@ -154,7 +142,7 @@ DataFound read_pack_data(const DataRequest& request, DataLog&) { return {read_pa
 namespace {
 
 // Leaves out the rows of videos whose frame is not among as many as `count_frames` says; 0: it does not know.
-void leave_out_frames(Manifest& faces, DataLog& log, int64_t (*count_frames)(Video&)) {
+void leave_out_frames(Manifest& faces, DataLog& log, const std::function<int64_t(Video&)>& count_frames) {
   std::map<std::string, int64_t> counts;
   std::map<std::string, std::string> broken;
   std::erase_if(faces.rows, [&](const ManifestRow& row) {
@@ -182,25 +170,60 @@ void leave_out_frames(Manifest& faces, DataLog& log, int64_t (*count_frames)(Vid
 
 }  // namespace
 
-void leave_out_beyond_videos(Manifest& faces, DataLog& log) {
-  if (!faces.pack) leave_out_frames(faces, log, [](Video& video) { return video.stated_frame_count(); });
+DataCounts count(const Manifest& faces) {
+  DataCounts counts;
+  counts.intensities.resize(faces.aus.size());
+  for (const ManifestRow& row : faces.rows) {
+    ++counts.subjects[row.subject];
+    counts.without_landmarks += !row.landmarks;
+    for (size_t i = 0; i < row.intensities.size(); ++i) {
+      const float intensity = row.intensities[i];
+      ++counts.intensities[i][intensity < 0 ? 6 : static_cast<size_t>(intensity_level(intensity))];
+    }
+  }
+  return counts;
+}
+
+void leave_out_beyond_videos(Manifest& faces, DataLog& log, FrameCount count) {
+  const bool stated = count == FrameCount::stated;
+  if (!faces.pack) {
+    leave_out_frames(faces, log,
+                     [&](Video& video) { return stated ? video.stated_frame_count() : video.frame_count(); });
+  }
   check_left(faces, log);
 }
 
-void check_pictures(Manifest& faces, DataLog& log) {
-  PictureSource packed;
-  if (!faces.pack) leave_out_frames(faces, log, [](Video& video) { return video.frame_count(); });
-  std::erase_if(faces.rows, [&](const ManifestRow& row) {
-    return !log.attempt(kBadPicture, [&] {
-      if (faces.pack) {
-        packed.read(faces, row);
-        faces.pack->release(row.frame);
-      } else if (row.frame < 0) {
-        check_image_header(faces.image_path(row));
-      }
-    });
-  });
+void check_pictures(Manifest& faces, int workers, DataLog& log) {
+  std::vector<size_t> rows(faces.rows.size());
+  std::iota(rows.begin(), rows.end(), size_t{0});
+  PictureSource source;
+  const std::vector<std::optional<DataProblem>> problems =
+      for_each_picture(faces, rows, workers, log.strict(), source, [&](size_t i, const Picture& picture) {
+        const ManifestRow& row = faces.rows[i];
+        if (row.landmarks) check_in_picture(*row.landmarks, picture.view);
+        if (faces.pack) faces.pack->release(row.frame);
+      });
+  std::vector<ManifestRow> good;
+  for (size_t i = 0; i < rows.size(); ++i) {
+    if (problems[i]) {
+      log.problem(*problems[i]);
+    } else {
+      good.push_back(std::move(faces.rows[i]));
+    }
+  }
+  faces.rows = std::move(good);
   check_left(faces, log);
+}
+
+std::optional<std::string> shared_subject_note(const Manifest& training, const Manifest& validation) {
+  std::set<std::string> trained;
+  for (const ManifestRow& row : training.rows) trained.insert(row.subject);
+  const auto both = std::find_if(validation.rows.begin(), validation.rows.end(), [&](const ManifestRow& row) {
+    return !row.subject.empty() && trained.count(row.subject) > 0;
+  });
+  if (both == validation.rows.end()) return std::nullopt;
+  return fmt::format("subject '{}' is in the training and in the validation set: the scores will be too good",
+                     both->subject);
 }
 
 TrainingFaces read_training_faces(const std::filesystem::path& train,
@@ -221,24 +244,18 @@ TrainingFaces read_training_faces(const std::filesystem::path& train,
   faces.train = read_part(config, config.data.train, config.aus, out);
   if (!config.data.validation.empty()) {
     faces.validation = read_part(config, config.data.validation, config.aus, out);
-    std::set<std::string> trained;
-    for (const ManifestRow& row : faces.train.rows) trained.insert(row.subject);
-    const auto both = std::find_if(faces.validation->rows.begin(), faces.validation->rows.end(),
-                                   [&](const ManifestRow& row) { return trained.count(row.subject) > 0; });
-    if (both != faces.validation->rows.end()) {
-      fmt::print(out, "note: subject '{}' is in the training and in the validation set: the scores will be too good\n",
-                 both->subject);
-    }
+    if (const auto note = shared_subject_note(faces.train, *faces.validation)) fmt::print(out, "note: {}\n", *note);
   }
   return faces;
 }
 
-Manifest read_evaluation_faces(const std::filesystem::path& path, const std::vector<std::string>& aus,
-                               std::ostream& out) {
-  if (path.extension() != ".toml") return read_faces(path);
+EvaluationFaces read_evaluation_faces(const std::filesystem::path& path, const std::vector<std::string>& aus,
+                                      std::ostream& out) {
+  if (path.extension() != ".toml") return {read_faces(path), true};
   TrainingConfig config;
   read_config(path, config);
-  return read_part(config, config.data.validation.empty() ? config.data.train : config.data.validation, aus, out);
+  return {read_part(config, config.data.validation.empty() ? config.data.train : config.data.validation, aus, out),
+          config.data.is_strict()};
 }
 
 }  // namespace sandglass

@@ -19,17 +19,18 @@ namespace sandglass {
 /// Frames per intensity of an AU: [i] those of intensity i, rounded; [6] those not coded.
 using IntensityHistogram = std::array<int64_t, 7>;
 
-/// What was found, before frames that are not coded are left out.
+/// What faces are there.
 struct DataCounts {
-  int64_t frames = 0;
   std::map<std::string, int64_t> subjects;      ///< frames of each
   std::vector<IntensityHistogram> intensities;  ///< of Manifest::aus
   int64_t without_landmarks = 0;
 };
 
+DataCounts count(const Manifest& faces);
+
 struct DataSet {
   Manifest faces;
-  DataCounts counts;
+  int64_t labelled = 0;  ///< frames with labels, before those that are not coded are left out
 };
 
 /// Reads the faces of `subjects` (see Subjects) with the AUs of `aus` that the data set has. No picture is opened. What
@@ -38,13 +39,20 @@ struct DataSet {
 DataSet read_data_set(const DataConfig& data, const std::string& subjects, const std::vector<std::string>& aus,
                       DataLog& log);
 
-/// Leaves out the frames that lie beyond the end of their video, and those of videos that cannot be opened, which go to
-/// `log`. Of each video the header is read, no frame is decoded.
-void leave_out_beyond_videos(Manifest& faces, DataLog& log);
+/// How many frames a video has: as its header states, which costs nothing and is too much where the file was cut short;
+/// or counted by reading through the file without decoding.
+enum class FrameCount { stated, counted };
 
-/// Opens the faces' pictures: decodes the headers of picture files, counts the frames of videos, compares packed faces
-/// with their checksums. What cannot be read goes to `log` and is left out.
-void check_pictures(Manifest& faces, DataLog& log);
+/// Leaves out the frames that lie beyond the end of their video, and those of videos that cannot be opened, which go to
+/// `log`.
+void leave_out_beyond_videos(Manifest& faces, DataLog& log, FrameCount count);
+
+/// Decodes the faces' pictures, by `workers` threads. Those that cannot be read, whose landmarks lie outside of them,
+/// or that differ from their checksum in a pack go to `log` and are left out.
+void check_pictures(Manifest& faces, int workers, DataLog& log);
+
+/// What to say where both have a subject.
+std::optional<std::string> shared_subject_note(const Manifest& training, const Manifest& validation);
 
 /// The faces of a training run and of its validation, which are named either by flags (`train`, `validation`: a
 /// manifest or a pack, read strictly and whole) or by config.data. Says on `out` what was left out. Throws Error if
@@ -59,7 +67,11 @@ TrainingFaces read_training_faces(const std::filesystem::path& train,
 
 /// The faces to evaluate: a manifest, a pack, or the validation subjects (where there are none, the training subjects)
 /// of a TOML file's [data]. Of `aus` those that the data set has.
-Manifest read_evaluation_faces(const std::filesystem::path& path, const std::vector<std::string>& aus,
-                               std::ostream& out);
+struct EvaluationFaces {
+  Manifest faces;
+  bool strict = true;  ///< a picture that cannot be read is an error, rather than left out
+};
+EvaluationFaces read_evaluation_faces(const std::filesystem::path& path, const std::vector<std::string>& aus,
+                                      std::ostream& out);
 
 }  // namespace sandglass

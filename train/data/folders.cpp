@@ -26,7 +26,8 @@ std::vector<path> entries_of(const path& folder, bool folders) {
     entries.increment(error);
     check(!error, "{}: cannot be read ({})", folder.string(), error.message());
   }
-  std::sort(found.begin(), found.end());
+  std::sort(found.begin(), found.end(),
+            [](const path& a, const path& b) { return natural_less(a.native(), b.native()); });
   return found;
 }
 

@@ -16,8 +16,8 @@ namespace sandglass {
 /// Letters and digits of a name, in lower case: "AU Intensity Codes3.0" and "AU-Intensity-Codes3.0" are one.
 std::string plain_name(std::string_view name);
 
-/// Folders and files in a folder, sorted by name, those that begin with a dot left out. Throws Error naming the folder
-/// if it is not there or cannot be read.
+/// Folders and files in a folder, in natural order, those that begin with a dot left out. Throws Error naming the
+/// folder if it is not there or cannot be read.
 std::vector<std::filesystem::path> folders_in(const std::filesystem::path& folder);
 std::vector<std::filesystem::path> files_in(const std::filesystem::path& folder);
 

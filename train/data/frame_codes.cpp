@@ -39,8 +39,12 @@ std::vector<FrameCode> read_frame_codes(const std::filesystem::path& path, int n
   CsvReader reader(text, source);
   CsvRecord record;
   std::vector<FrameCode> codes;
-  while (reader.next(record)) {
-    log.attempt([&] { codes.push_back(read_code(record, source, not_coded)); });
+  for (bool more = true; more;) {
+    const bool good = log.attempt(kBadRow, [&] {
+      more = reader.next(record);
+      if (more) codes.push_back(read_code(record, source, not_coded));
+    });
+    if (!good) reader.skip_line();
   }
   const auto by_frame = [](const FrameCode& a, const FrameCode& b) { return a.frame < b.frame; };
   std::stable_sort(codes.begin(), codes.end(), by_frame);

@@ -1,12 +1,9 @@
 #include "train/data/landmark_folder.h"
 
-#include <fmt/ranges.h>
-
 #include <algorithm>
 #include <map>
 
 #include "engine/error.h"
-#include "face/given_landmarks.h"
 #include "face/landmark_files.h"
 #include "train/data/columns.h"
 #include "train/data/folders.h"
@@ -84,28 +81,35 @@ void add_from_folder(Manifest& faces, const path& folder, const path& pictures, 
   });
 }
 
+// One spelling for all paths of a file.
+path key_of(const path& picture) {
+  std::error_code error;
+  path key = std::filesystem::weakly_canonical(picture, error);
+  return error ? picture.lexically_normal() : key;
+}
+
 void add_from_imglab(Manifest& faces, const path& file, DataLog& log) {
-  GivenLandmarks given(file.string());
+  std::map<path, MarkedFace> largest;  // of each picture with a box; as the face that is searched for is the largest
   for (const MarkedImage& image : read_imglab(file)) {
-    given.add_picture(image.path);
     for (const MarkedFace& face : image.faces) {
-      if (face.present.all()) {
-        given.add_face(image.path, face.landmarks);
-      } else if (face.present.any()) {
-        log.problem(kBadLandmarks, "{}: a face of {} has {} of the 68 landmarks", file.string(), image.path.string(),
-                    face.present.count());
-      }
+      const auto [found, is_new] = largest.emplace(key_of(image.path), face);
+      if (!is_new && face.width * face.height > found->second.width * found->second.height) found->second = face;
     }
   }
-  for (ManifestRow& row : faces.rows) {
+  std::erase_if(faces.rows, [&](ManifestRow& row) {
     check(row.frame < 0, "{}: imglab files name pictures, but {} is a video's frame; give a folder of .pts files",
           file.string(), faces.place(row));
-    try {
-      const std::vector<Landmarks> found = given.find(faces.image_path(row));
-      if (!found.empty()) row.landmarks = found[0];
-    } catch (const Error&) {  // not listed: to be found later
-    }
-  }
+    const auto found = largest.find(key_of(faces.image_path(row)));
+    if (found == largest.end()) return false;  // to be searched for
+    const MarkedFace& face = found->second;
+    return !log.attempt([&] {
+      if (!face.present.all()) {
+        reject(kBadLandmarks, "{}: the largest box of {} has {} of the 68 landmarks", file.string(),
+               faces.image_path(row).string(), face.present.count());
+      }
+      row.landmarks = face.landmarks;
+    });
+  });
 }
 
 }  // namespace
@@ -122,6 +126,14 @@ void add_landmarks(Manifest& faces, const DataConfig& data, const path& pictures
     add_from_folder(faces, own_folder, pictures, log);
   } else if (!own_folder.empty()) {
     log.remark(fmt::format("{}: is not read, because this build has no matio (libmatio-dev)", own_folder.string()));
+    return;
+  }
+  const path from = data.landmarks.empty() ? own_folder : path(data.landmarks);
+  const auto has_landmarks = [](const ManifestRow& row) { return row.landmarks.has_value(); };
+  if (from.empty() || data.landmarks == "detect" || faces.rows.empty()) return;
+  if (std::none_of(faces.rows.begin(), faces.rows.end(), has_landmarks)) {
+    log.remark(
+        fmt::format("{}: has landmarks of none of the {} frames (data.landmarks)", from.string(), faces.rows.size()));
   }
 }
 

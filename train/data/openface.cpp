@@ -24,7 +24,34 @@ struct Frames {
   std::map<int, path> pictures;
 };
 
-Frames find_frames(const path& place, bool by_number) {
+// The only number in a file's name.
+std::optional<int> single_number_in(const path& file) {
+  const std::string stem = file.stem().string();
+  const auto is_digit = [](char c) { return c >= '0' && c <= '9'; };
+  const auto begin = std::find_if(stem.begin(), stem.end(), is_digit);
+  const auto end = std::find_if_not(begin, stem.end(), is_digit);
+  return std::any_of(end, stem.end(), is_digit) ? std::nullopt : number_in(file);
+}
+
+// Counting goes wrong where pictures are missing; names that all have one number show it.
+void compare_with_numbers(const Frames& frames, DataLog& log) {
+  int64_t others = 0;
+  const std::pair<const int, path>* first = nullptr;
+  for (const auto& picture : frames.pictures) {
+    const std::optional<int> number = single_number_in(picture.second);
+    if (!number) return;
+    if (*number == picture.first) continue;
+    ++others;
+    if (!first) first = &picture;
+  }
+  if (!first) return;
+  log.remark(fmt::format(
+      "{}: {} of {} pictures have another number in their name than their place, the first is {} as frame {}; frames "
+      "are counted by place, with data.frames = \"number\" by the numbers",
+      frames.place.string(), others, frames.pictures.size(), first->second.filename().string(), first->first));
+}
+
+Frames find_frames(const path& place, bool by_number, DataLog& log) {
   Frames frames{place, false, {}};
   std::error_code error;
   if (std::filesystem::is_regular_file(place, error)) {
@@ -38,6 +65,7 @@ Frames find_frames(const path& place, bool by_number) {
     for (const path& file : files_in(place)) {
       if (has_extension(file, picture_extensions())) frames.pictures.emplace(++number, file);
     }
+    compare_with_numbers(frames, log);
   }
   check(!frames.pictures.empty(), "{}: has no pictures", place.string());
   return frames;
@@ -53,6 +81,7 @@ struct OpenFaceColumns {
   OpenFaceColumns(const Columns& columns, const std::vector<std::string>& aus)
       : frame(columns.find("frame")),
         success(columns.find("success")),
+        face_id(columns.find("face_id")),
         subject(columns.find("subject")),
         landmarks(columns) {
     check(frame >= 0, "{}, row 1: no column 'frame'; is it a CSV of OpenFace's form for a video or a sequence?",
@@ -65,7 +94,7 @@ struct OpenFaceColumns {
       intensities.push_back(found);
     }
   }
-  int frame, success, subject;
+  int frame, success, face_id, subject;
   LandmarkColumns landmarks;
   std::vector<int> intensities;  // -1: the file does not have this AU
 };
@@ -87,12 +116,12 @@ class OpenFaceReader {
     if (columns.subject < 0 && !request_.subjects.has(csv.stem().string())) return;
     const Frames frames = find_frames();
     faces_.sources.push_back(csv);
-    while (reader.next(record)) {
-      log_.attempt([&] {
-        header.check_count(record);
-        read_row(record, columns, frames, csv);
-      });
+    seen_.clear();
+    const size_t first_row = faces_.rows.size();
+    while (header.next(reader, record, log_)) {
+      log_.attempt([&] { read_row(record, columns, frames, csv); });
     }
+    leave_out_ambiguous(first_row, columns.face_id >= 0);
   }
 
  private:
@@ -100,15 +129,22 @@ class OpenFaceReader {
     return record.fields[static_cast<size_t>(column)];
   }
 
+  // Whom a row is about: faces in one picture differ by their number or by who they are.
+  using Person = std::pair<std::string, std::string>;  // face_id, subject
+
   void read_row(const CsvRecord& record, const OpenFaceColumns& columns, const Frames& frames, const path& csv) {
     ManifestRow row;
     row.line = record.line;
     row.source = static_cast<int>(faces_.sources.size()) - 1;
     row.subject = columns.subject >= 0 ? std::string(field(record, columns.subject)) : csv.stem().string();
-    if (!request_.subjects.has(row.subject)) return;
-    if (columns.success >= 0 && parse_number(field(record, columns.success)) == 0.0)
-      return log_.leave_out(kTracking, 1);
+    const bool wanted = request_.subjects.has(row.subject);
+    if (columns.success >= 0 && parse_number(field(record, columns.success)) == 0.0) {
+      return log_.leave_out(kTracking, wanted ? 1 : 0);
+    }
     const std::optional<int> frame = parse_count(field(record, columns.frame));
+    const std::string face_id(columns.face_id >= 0 ? field(record, columns.face_id) : "");
+    if (frame) seen_[*frame].emplace(Person(face_id, row.subject), 0);
+    if (!wanted) return;
     if (!frame) {
       reject(kBadRow, "{}, column 'frame': {} is not the number of a frame", faces_.place(row),
              in_quotes(std::string(field(record, columns.frame))));
@@ -130,12 +166,46 @@ class OpenFaceReader {
       }
       row.image = picture->second.string();
     }
+    int& line = seen_[*frame][Person(face_id, row.subject)];
+    if (line > 0) {
+      reject(kBadRow, "{}: frame {} occurs again (first in row {})", faces_.place(row), *frame, line);
+    }
+    line = row.line;
+    frame_of_row_.push_back(*frame);
     faces_.rows.push_back(std::move(row));
+  }
+
+  // Of several faces in a picture, one without landmarks could be any.
+  void leave_out_ambiguous(size_t first_row, bool has_face_ids) {
+    const bool own_landmarks = request_.data.landmarks.empty();  // others are of pictures, not of faces in them
+    std::vector<ManifestRow> kept;
+    for (size_t i = first_row; i < faces_.rows.size(); ++i) {
+      ManifestRow& row = faces_.rows[i];
+      const int frame = frame_of_row_[i - first_row];
+      const std::map<Person, int>& people = seen_[frame];
+      const bool good = log_.attempt([&] {
+        if (people.size() == 1 || (own_landmarks && row.landmarks)) return;
+        std::string ids;
+        for (const auto& [person, line] : people) {
+          ids += (ids.empty() ? "" : ", ") + (has_face_ids ? person.first : person.second);
+        }
+        reject(kBadRow,
+               "{}: frame {} occurs again ({} {}); without landmarks in the file it is not known which face is "
+               "meant",
+               faces_.place(row), frame, has_face_ids ? "face_id" : "subject", ids);
+      });
+      if (good) kept.push_back(std::move(row));
+    }
+    faces_.rows.resize(first_row);
+    std::move(kept.begin(), kept.end(), std::back_inserter(faces_.rows));
+    frame_of_row_.clear();
   }
 
   const DataRequest& request_;
   DataLog& log_;
   Manifest& faces_;
+  std::map<int, std::map<Person, int>> seen_;  // of the present file, by frame: who is there, used from which row
+  std::vector<int> frame_of_row_;              // of the present file's rows
 };
 
 // The AUs of which one of the files has a column: the header is all that is read.
@@ -143,8 +213,10 @@ std::vector<std::string> aus_in(const std::vector<path>& files, const std::vecto
   std::set<std::string> there;
   for (const path& file : files) {
     log.attempt(kBadFile, [&] {
+      std::ifstream stream(file);
       std::string first;
-      std::getline(std::ifstream(file), first);
+      while (std::getline(stream, first) && trimmed(first).empty()) {
+      }
       CsvReader reader(first, file.string());
       CsvRecord record;
       if (!reader.next(record)) return;  // said when it is read
@@ -192,7 +264,7 @@ DataFound read_openface(const DataRequest& request, DataLog& log) {
   const bool by_number = request.data.frames == "number";
   OpenFaceReader reader(request, log, found.faces);
   for (const path& file : files) {
-    const auto frames = [&] { return find_frames(many ? frames_of(file, pictures) : pictures, by_number); };
+    const auto frames = [&] { return find_frames(many ? frames_of(file, pictures) : pictures, by_number, log); };
     const auto read = [&] { reader.read(file, frames); };
     many ? static_cast<void>(log.attempt(kBadFile, read)) : read();
   }

@@ -4,7 +4,6 @@
 #include <numeric>
 
 #include "engine/error.h"
-#include "train/data/columns.h"
 #include "train/data/data_set.h"
 #include "train/data/pack.h"
 #include "train/landmarks.h"
@@ -30,7 +29,7 @@ std::string all_subjects(const DataConfig& data) {
 PackingResult pack_data(const TrainingConfig& config, const PackingOptions& options, DataLog& log, std::ostream& out) {
   check(config.data.format != "pack", "{}: is a pack already", config.data.path);
   Manifest faces = read_data_set(config.data, all_subjects(config.data), config.aus, log).faces;
-  leave_out_beyond_videos(faces, log);
+  leave_out_beyond_videos(faces, log, FrameCount::stated);
   const PackInfo info{faces.aus, config.input_size, pack_margin(config.augment, config.input_size), options.quality};
   PackWriter writer(options.out, info);  // what cannot be written is said before the work
   complete_landmarks(faces, config.workers, out, log, options.interrupted);
@@ -41,16 +40,17 @@ PackingResult pack_data(const TrainingConfig& config, const PackingOptions& opti
     std::vector<size_t> rows(std::min(kPicturesAtOnce, faces.rows.size() - begin));
     std::iota(rows.begin(), rows.end(), begin);
     std::vector<Face> packed(rows.size());
-    const std::vector<std::string> errors =
+    const std::vector<std::optional<DataProblem>> problems =
         for_each_picture(faces, rows, config.workers, log.strict(), source, [&](size_t row, const Picture& picture) {
+          check_in_picture(*faces.rows[row].landmarks, picture.view);
           Face& face = packed[row - begin];
           face.landmarks = *faces.rows[row].landmarks;
           face.image = pack_face(picture.view, face.landmarks, info);
         });
     for (size_t i = 0; i < rows.size(); ++i) {
       const ManifestRow& row = faces.rows[rows[i]];
-      if (!errors[i].empty()) {
-        log.problem(kBadPicture, "{}: {}", faces.place(row), errors[i]);
+      if (problems[i]) {
+        log.problem(*problems[i]);
       } else if (!packed[i].image.rgb.empty()) {
         writer.add(packed[i].image, packed[i].landmarks, row, faces.source_of(row).string());
       }

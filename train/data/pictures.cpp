@@ -4,6 +4,7 @@
 #include <exception>
 #include <thread>
 
+#include "train/data/columns.h"
 #include "train/data/pack.h"
 
 namespace sandglass {
@@ -46,11 +47,22 @@ std::shared_ptr<PictureSource::OpenVideo> PictureSource::open(const std::filesys
   return videos_.back();
 }
 
-std::vector<std::string> for_each_picture(const Manifest& manifest, const std::vector<size_t>& rows, int workers,
-                                          bool stop_at_first, PictureSource& source,
-                                          const std::function<void(size_t, const Picture&)>& use,
-                                          const std::atomic<bool>* interrupted) {
-  std::vector<std::string> errors(rows.size());
+void check_in_picture(const Landmarks& landmarks, const ImageView& picture) {
+  const auto meets = [&](float Point::*axis, int size) {
+    const auto [least, most] = std::minmax_element(landmarks.begin(), landmarks.end(),
+                                                   [&](const Point& a, const Point& b) { return a.*axis < b.*axis; });
+    return (*most).*axis > -0.5f && (*least).*axis < static_cast<float>(size) - 0.5f;
+  };
+  if (meets(&Point::x, picture.width) && meets(&Point::y, picture.height)) return;
+  reject(kBadLandmarks, "the landmarks lie outside of the picture, which has {} x {} pixels", picture.width,
+         picture.height);
+}
+
+std::vector<std::optional<DataProblem>> for_each_picture(const Manifest& manifest, const std::vector<size_t>& rows,
+                                                         int workers, bool stop_at_first, PictureSource& source,
+                                                         const std::function<void(size_t, const Picture&)>& use,
+                                                         const std::atomic<bool>* interrupted) {
+  std::vector<std::optional<DataProblem>> problems(rows.size());
   std::mutex mutex;
   size_t next = 0;
   const auto work = [&] {
@@ -65,8 +77,10 @@ std::vector<std::string> for_each_picture(const Manifest& manifest, const std::v
         const Picture picture = source.read(manifest, row);
         if (lock) lock.unlock();
         use(rows[i], picture);
-      } catch (const std::exception& problem) {
-        errors[i] = problem.what();
+      } catch (const std::exception& error) {
+        const auto* known = dynamic_cast<const DataProblem*>(&error);
+        problems[i].emplace(known ? known->kind : kBadPicture,
+                            fmt::format("{}: {}", manifest.place(row), error.what()));
         if (!lock) lock.lock();
         if (stop_at_first) next = rows.size();
       }
@@ -76,7 +90,7 @@ std::vector<std::string> for_each_picture(const Manifest& manifest, const std::v
     std::vector<std::jthread> threads;  // joined also if the system refuses one
     for (int i = 0; i < workers; ++i) threads.emplace_back(work);
   }
-  return errors;
+  return problems;
 }
 
 }  // namespace sandglass

@@ -5,11 +5,12 @@
 #include <functional>
 #include <memory>
 #include <mutex>
-#include <string>
+#include <optional>
 #include <vector>
 
 #include "face/image.h"
 #include "face/video.h"
+#include "train/data/data_log.h"
 #include "train/manifest.h"
 
 namespace sandglass {
@@ -40,13 +41,16 @@ class PictureSource {
   uint64_t uses_ = 0;
 };
 
+/// Throws DataProblem unless the landmarks' bounding box meets the picture: what is cut out would be black.
+void check_in_picture(const Landmarks& landmarks, const ImageView& picture);
+
 /// Calls use(i, picture) for each i of `rows`, indices of manifest.rows, from `workers` threads at once. Frames of
-/// videos are decoded in the order of `rows`. Gives, for each of `rows`, what reading its picture or `use` threw;
-/// empty: nothing. `stop_at_first`: after the first such error no further picture is begun; nor after `interrupted`, if
-/// given, has turned true.
-std::vector<std::string> for_each_picture(const Manifest& manifest, const std::vector<size_t>& rows, int workers,
-                                          bool stop_at_first, PictureSource& source,
-                                          const std::function<void(size_t, const Picture&)>& use,
-                                          const std::atomic<bool>* interrupted = nullptr);
+/// videos are decoded in the order of `rows`. Gives, for each of `rows`, what reading its picture or `use` threw, the
+/// row's place before it; nothing: all was well. `stop_at_first`: after the first such error no further picture is
+/// begun; nor after `interrupted`, if given, has turned true.
+std::vector<std::optional<DataProblem>> for_each_picture(const Manifest& manifest, const std::vector<size_t>& rows,
+                                                         int workers, bool stop_at_first, PictureSource& source,
+                                                         const std::function<void(size_t, const Picture&)>& use,
+                                                         const std::atomic<bool>* interrupted = nullptr);
 
 }  // namespace sandglass

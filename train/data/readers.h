@@ -43,7 +43,8 @@ DataFound read_bp4d(const DataRequest& request, DataLog& log);
 DataFound read_disfa(const DataRequest& request, DataLog& log);
 
 /// A video or a folder of pictures, labelled by a CSV of OpenFace's form (columns AU06_r or AU06, x_0 ..., frame from
-/// 1, success). data.path may be a folder of such files; then data.pictures is a folder with a video or a folder of
+/// 1, counting pictures in natural order; success; face_id, where rows of one frame are different faces if they have
+/// landmarks). data.path may be a folder of such files; then data.pictures is a folder with a video or a folder of
 /// pictures of the same name for each. The subject is the column `subject`, or the CSV's name.
 DataFound read_openface(const DataRequest& request, DataLog& log);
 

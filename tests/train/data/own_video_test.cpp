@@ -7,6 +7,7 @@
 
 #include "support.h"
 #include "tests/face/video_file.h"
+#include "train/data/data_report.h"
 #include "train/data/pack.h"
 #include "train/data/packing.h"
 #include "train/evaluation.h"
@@ -89,7 +90,8 @@ TEST_F(OwnVideoTest, FramesAreThoseOfTheLabels) {
   DataLog log;
   DataSet set = read_data_set(config.data, "anna", config.aus, log);
   ASSERT_EQ(set.faces.rows.size(), size_t{kFrames + 1});
-  check_pictures(set.faces, log);
+  leave_out_beyond_videos(set.faces, log, FrameCount::counted);
+  check_pictures(set.faces, 2, log);
   EXPECT_EQ(set.faces.rows.size(), size_t{kFrames});
   EXPECT_THAT(messages_of(log), HasSubstr("anna.csv, row 26: frame 25 is not there: "));
   PictureSource pictures;
@@ -101,6 +103,44 @@ TEST_F(OwnVideoTest, FramesAreThoseOfTheLabels) {
         picture.view.at(static_cast<int>(std::lround(corner.y)), static_cast<int>(std::lround(corner.x)))[0];
     EXPECT_NEAR(brightness, 30 + 40 * row.intensities[0], 19) << "frame " << i;
   }
+}
+
+// Both videos break off, which their headers do not say.
+TEST_F(OwnVideoTest, FramesThatAVideoLacksAreCountedAndLeftOut) {
+  for (const char* name : {"videos/anna.avi", "videos/ben.avi"}) {
+    const std::string whole = read_file(folder / name);
+    const size_t frames = whole.find("movi");
+    write(folder / name, whole.substr(0, frames + (whole.size() - frames) / 2));
+  }
+  const DataReport report = check_data(config, "train", false);
+  const size_t left = report.set.faces.rows.size();
+  EXPECT_GT(left, size_t{kFrames} / 4);
+  EXPECT_LT(left, size_t{kFrames});
+  EXPECT_THAT(messages_of(report.log), HasSubstr("anna.csv, row 25: frame 24 is not there: "));
+  EXPECT_EQ(check_data(config, "train", true).set.faces.rows.size(), left);
+
+  TrainingOptions options;
+  options.config = folder / "own.toml";
+  options.settings = {"epochs=2"};
+  options.run_dir = folder / "run";
+  options.device.name = "cpu";
+  const TrainingResult result = train(options, out);
+  ASSERT_TRUE(result.best) << out.str();
+  EXPECT_EQ(result.best->aus[0].count, static_cast<int>(left));  // ben's as anna's
+  EXPECT_THAT(out.str(), HasSubstr("others take its place"));
+  EXPECT_THAT(out.str(), HasSubstr(fmt::format("labels: {} of {} pictures are left out", kFrames - left, kFrames)));
+
+  EvaluationOptions evaluation;
+  evaluation.weights = folder / "run/best.safetensors";
+  evaluation.manifest = folder / "own.toml";
+  evaluation.device.name = "cpu";
+  const Evaluation evaluated = evaluate(evaluation, out);
+  EXPECT_EQ(evaluated.pictures, static_cast<int>(left));
+  EXPECT_EQ(evaluated.left_out, kFrames - static_cast<int>(left));
+  EXPECT_NEAR(evaluated.metrics.mse.value, result.best->mse.value, 1e-6);
+  options.run_dir = folder / "strict";
+  options.settings.push_back("data.problems=stop");
+  EXPECT_THAT(error_of([&] { train(options, out); }), HasSubstr("row "));
 }
 
 TEST_F(OwnVideoTest, TrainsFromTheVideoAndFromAPackOfIt) {

@@ -186,7 +186,7 @@ TEST_F(PackTest, DamageIsNamed) {
   EXPECT_THAT(error_of([&] { damaged.pack->picture(2); }),
               HasSubstr("faces.pack: face 3 of 7 is damaged; copy it again"));
   Manifest checked = read_faces(path);
-  check_pictures(checked, log);
+  check_pictures(checked, 2, log);
   EXPECT_EQ(checked.rows.size(), 6u);
   EXPECT_THAT(messages_of(log), HasSubstr("face 3 of 7"));
 

@@ -78,11 +78,12 @@ TEST_F(Bp4dTest, FramesMatchByNumberAndNotCodedOnesAreDropped) {
   EXPECT_THAT(rows_of(set.faces), ElementsAre("F001:0001.jpg:01", "F001:002.JPG:32", "F002:00007.png:44"));
   EXPECT_EQ(count_of(log.left_out(), "not coded"), 2);  // a 9, and an empty code
   EXPECT_EQ(messages_of(log), "");
-  EXPECT_EQ(set.counts.frames, 5);
-  EXPECT_EQ(set.counts.without_landmarks, 5);
-  EXPECT_EQ(set.counts.subjects, (std::map<std::string, int64_t>{{"F001", 4}, {"F002", 1}}));
-  EXPECT_THAT(set.counts.intensities[0], ElementsAre(1, 0, 0, 1, 1, 1, 1));
-  EXPECT_THAT(set.counts.intensities[1], ElementsAre(0, 1, 2, 0, 1, 0, 1));
+  EXPECT_EQ(set.labelled, 5);
+  const DataCounts counts = count(set.faces);  // of those to use
+  EXPECT_EQ(counts.without_landmarks, 3);
+  EXPECT_EQ(counts.subjects, (std::map<std::string, int64_t>{{"F001", 2}, {"F002", 1}}));
+  EXPECT_THAT(counts.intensities[0], ElementsAre(1, 0, 0, 1, 1, 0, 0));
+  EXPECT_THAT(counts.intensities[1], ElementsAre(0, 1, 1, 0, 1, 0, 0));
   EXPECT_THAT(set.faces.place(set.faces.rows[1]), HasSubstr("AU06/F001_T1_AU06.csv, row 2"));
 }
 
@@ -110,6 +111,19 @@ TEST_F(Bp4dTest, SubjectsAndOtherSpellingsOfFolders) {
   EXPECT_THAT(error_of([&] { read(); }), HasSubstr("set data.pictures"));
   data.pictures = (folder / "elsewhere").string();
   EXPECT_EQ(read().faces.rows.size(), 3u);
+}
+
+TEST_F(Bp4dTest, FoldersWithoutPicturesHideNone) {
+  write(folder / "BP4D/3DFeatures/F001/T1/0001.bnd", "x");
+  write(folder / "BP4D/A_previews/F001/T1/0001.jpg", "x");
+  EXPECT_EQ(read().faces.rows.size(), 3u);
+  std::filesystem::remove_all(folder / "BP4D/A_previews");
+  std::filesystem::rename(folder / "BP4D/BP4D-training", folder / "BP4D/pictures");
+  EXPECT_EQ(read().faces.rows.size(), 3u);
+  std::filesystem::remove_all(folder / "BP4D/pictures");
+  EXPECT_THAT(error_of([&] { read(); }), HasSubstr("has no folder with the pictures of subjects"));
+  data.pictures = (folder / "BP4D/3DFeatures").string();
+  EXPECT_THAT(error_of([&] { read(); }), HasSubstr("F001/T1: has no numbered pictures; set data.pictures"));
 }
 
 TEST_F(Bp4dTest, EachProblemIsNamedAndTheRestIsRead) {
@@ -162,7 +176,7 @@ TEST_F(Bp4dTest, LandmarksFromPtsFilesOfTheSamePath) {
     EXPECT_NEAR((*row.landmarks)[45].x, landmarks[45].x, 1e-4);
   }
   EXPECT_THAT(messages_of(log), HasSubstr("002.pts: line 2: has 66 points, expected the 68"));
-  EXPECT_EQ(set.counts.without_landmarks, 2);  // frames 3 and 10, which are not coded
+  EXPECT_EQ(count(set.faces).without_landmarks, 0);  // frames 3 and 10 are not coded
   Landmarks flat = landmarks;
   flat[8] = flat[36];
   write(folder / "pts/00007.pts", pts(flat));
@@ -170,6 +184,10 @@ TEST_F(Bp4dTest, LandmarksFromPtsFilesOfTheSamePath) {
   EXPECT_THAT(messages_of(log), HasSubstr("F002_T8_AU06.csv, row 1: landmarks 8, 36 and 45"));
   data.landmarks = (folder / "absent").string();
   EXPECT_THAT(error_of([&] { read(); }), HasSubstr("absent: no such folder (data.landmarks)"));
+  std::filesystem::create_directory(folder / "absent");
+  EXPECT_THAT(log.remarks(), testing::IsEmpty());
+  read();
+  EXPECT_THAT(log.remarks(), ElementsAre(HasSubstr("absent: has landmarks of none of the 5 frames (data.landmarks)")));
 }
 
 TEST(Disfa, LabelsAndVideosMeetByFrame) {
@@ -246,6 +264,55 @@ TEST_F(OpenFaceTest, BothSeparatorsAndOrder) {
   }
 }
 
+TEST_F(OpenFaceTest, PicturesAreCountedInNaturalOrder) {
+  for (const char* name : {"b_2.png", "b_10.png", "b_1.png"}) write(folder / "natural" / name, "x");
+  data.pictures = (folder / "natural").string();
+  EXPECT_THAT(rows_of(read("frame,AU06\n1,1\n2,2\n3,3\n", {"AU06"}).faces),
+              ElementsAre("S01:b_1.png:1", "S01:b_2.png:2", "S01:b_10.png:3"));
+  EXPECT_THAT(log.remarks(), ElementsAre(HasSubstr("natural: 1 of 3 pictures have another number in their name than "
+                                                   "their place, the first is b_10.png as frame 3; ")));
+  write(folder / "natural/b_1_1.png", "x");  // not one number each
+  log = DataLog();
+  read("frame,AU06\n1,1\n", {"AU06"});
+  EXPECT_THAT(log.remarks(), testing::IsEmpty());
+}
+
+TEST_F(OpenFaceTest, SeveralFacesInAFrame) {
+  const auto face = [](int frame, int id, float x, int au) {
+    return fmt::format("{},{}{},{}\n", frame, id, landmark_fields(test_landmarks(x, 40, 30, 0)), au);
+  };
+  const std::string text = "frame,face_id" + landmark_header() + ",AU06_r\n" + face(1, 0, 60, 1) + face(1, 1, 90, 2) +
+                           face(2, 0, 60, 3) + face(2, 0, 61, 4);
+  const DataSet set = read(text, {"AU06"});
+  EXPECT_THAT(rows_of(set.faces), ElementsAre("S01:a_02.png:1", "S01:a_02.png:2", "S01:a_04.png:3"));
+  EXPECT_NE((*set.faces.rows[0].landmarks)[8].x, (*set.faces.rows[1].landmarks)[8].x);
+  EXPECT_EQ(messages_of(log), (folder / "S01.csv").string() + ", row 5: frame 2 occurs again (first in row 4)\n");
+
+  for (const bool detect : {true, false}) {  // landmarks that are not used, and none
+    log = DataLog();
+    data.landmarks = detect ? "detect" : "";
+    const std::string without = "frame,face_id,AU06_r\n1,0,1\n1,1,2\n2,0,3\n2,0,4\n";
+    EXPECT_THAT(rows_of(read(detect ? text : without, {"AU06"}).faces), ElementsAre("S01:a_04.png:3"));
+    EXPECT_THAT(messages_of(log), HasSubstr("row 2: frame 1 occurs again (face_id 0, 1); without landmarks in the file "
+                                            "it is not known which face is meant\n"));
+    EXPECT_EQ(count_of(log.problems(), "rows that cannot be read"), 3);
+  }
+  log = DataLog();
+  const std::string people = "frame,subject,AU06\n1,x,1\n1,y,2\n2,y,3\n";
+  EXPECT_THAT(rows_of(read(people, {"AU06"}, "y").faces), ElementsAre("y:a_04.png:3"));
+  EXPECT_THAT(messages_of(log), HasSubstr("row 3: frame 1 occurs again (subject x, y); "));
+}
+
+TEST_F(OpenFaceTest, BlankLinesAndStrayQuotesCostNoMoreThanTheirRow) {
+  const std::string text = "\nframe,subject,AU06\n1,S01,1\n2,\"S01,2\n3,S01,3\n";
+  EXPECT_THAT(rows_of(read(text, {"AU06"}).faces), ElementsAre("S01:a_02.png:1", "S01:a_08.jpg:3"));
+  EXPECT_THAT(messages_of(log), HasSubstr("S01.csv, row 4: a quoted field is never closed"));
+  log = DataLog();
+  const std::string paired = "frame,subject,AU06\n1,\"S01,1\n2,S01,2\n3,S01,\"3\"\n";
+  EXPECT_THAT(rows_of(read(paired, {"AU06"}).faces), ElementsAre("S01:a_04.png:2", "S01:a_08.jpg:3"));
+  EXPECT_THAT(messages_of(log), HasSubstr("S01.csv, row 2: text after a closing quote"));
+}
+
 TEST_F(OpenFaceTest, NumbersInNames) {
   data.frames = "number";
   EXPECT_THAT(rows_of(read("frame,AU6\n2,1\n4,2\n8,3\n", {"AU06"}).faces),
@@ -312,7 +379,8 @@ TEST(ManifestData, ProblemsAreListedAndSkipped) {
   std::ostringstream out;
   log.print(out);
   EXPECT_THAT(out.str(), HasSubstr("problem: frames without a picture: 5\n"));
-  EXPECT_THAT(out.str(), HasSubstr("gone_2.jpg\n  and 2 more\n"));
+  EXPECT_THAT(out.str(), HasSubstr("gone_2.jpg\n  and 2 more (`sandglass data check --json FILE` lists them all)\n"));
+  EXPECT_THAT(messages_of(log), HasSubstr("gone_4.jpg"));
   EXPECT_THAT(out.str(), testing::Not(HasSubstr("gone_3.jpg")));
   EXPECT_THAT(out.str(), HasSubstr("left out: frames in which one of the Action Units is not coded: 1\n"));
   EXPECT_THAT(messages_of(log), HasSubstr("m.csv, row 4: 2 fields where the header has 3"));
@@ -322,25 +390,39 @@ TEST(ManifestData, ProblemsAreListedAndSkipped) {
   EXPECT_THAT(messages_of(log), HasSubstr("has no labelled frames of subject 'S9'"));
 }
 
+TEST(ManifestData, OtherAusAndStrayQuotesCostNoRows) {
+  const TemporaryFolder folder;
+  write(folder / "a.jpg", "x");
+  const std::string csv = "image,subject,AU06,AU12\na.jpg,S1,1,x\na.jpg,S1,\"2,0\na.jpg,S1,3,0\na.jpg,S1,x,0\n";
+  const DataConfig data = config_of("manifest", write(folder / "m.csv", csv));
+  DataLog log;
+  EXPECT_THAT(rows_of(read_data_set(data, "all", {"AU06"}, log).faces), ElementsAre("S1:a.jpg:1", "S1:a.jpg:3"));
+  EXPECT_THAT(messages_of(log), HasSubstr("row 3: a quoted field is never closed"));
+  EXPECT_THAT(messages_of(log), HasSubstr("row 5, column 'AU06': \"x\""));
+}
+
 TEST(ManifestData, LandmarksFromImglab) {
   const TemporaryFolder folder;
-  for (const char* name : {"a.jpg", "b.jpg", "c.jpg"}) write(folder / name, "x");
-  write(folder / "m.csv", "image,AU06\na.jpg,1\nb.jpg,2\nc.jpg,3\n");
-  const auto parts = [](int count) {
+  for (const char* name : {"a.jpg", "b.jpg", "c.jpg", "d.jpg"}) write(folder / name, "x");
+  write(folder / "m.csv", "image,AU06\na.jpg,1\nb.jpg,2\nc.jpg,3\nd.jpg,4\n");
+  const auto parts = [](int count, float x) {
     std::string text;
-    const Landmarks landmarks = test_landmarks(60, 40, 30, 0);
+    const Landmarks landmarks = test_landmarks(x, 40, 30, 0);
     for (int i = 0; i < count; ++i) {
       const Point p = landmarks[static_cast<size_t>(i)];
       text += fmt::format("<part name='{:02}' x='{:.0f}' y='{:.0f}'/>", i, p.x, p.y);
     }
     return text;
   };
-  const auto image = [&](const std::string& name, int count) {
-    return fmt::format("<image file='{}'><box top='1' left='1' width='9' height='9'>{}</box></image>", name,
-                       parts(count));
+  const auto box = [&](int side, int count, float x = 60) {
+    return fmt::format("<box top='1' left='1' width='{0}' height='{0}'>{1}</box>", side, parts(count, x));
+  };
+  const auto image = [](const std::string& name, const std::string& boxes) {
+    return fmt::format("<image file='{}'>{}</image>", name, boxes);
   };
   write(folder / "faces.xml",
-        "<?xml version='1.0'?><dataset><images>" + image("a.jpg", 68) + image("b.jpg", 67) + "</images></dataset>");
+        "<?xml version='1.0'?><dataset><images>" + image("a.jpg", box(9, 68) + box(30, 68, 90) + box(20, 68)) +
+            image("b.jpg", box(9, 67)) + image("d.jpg", box(9, 68) + box(10, 0)) + "</images></dataset>");
   DataConfig data = config_of("manifest", folder / "m.csv");
   data.landmarks = (folder / "faces.xml").string();
   DataLog log;
@@ -350,19 +432,34 @@ TEST(ManifestData, LandmarksFromImglab) {
   } catch (const Error& error) {
     GTEST_SKIP() << error.what();  // a build without dlib says so
   }
-  EXPECT_EQ(set.counts.without_landmarks, 2);
-  EXPECT_TRUE(set.faces.rows[0].landmarks);
-  EXPECT_THAT(messages_of(log), HasSubstr("b.jpg has 67 of the 68 landmarks"));
+  EXPECT_THAT(rows_of(set.faces), ElementsAre(":a.jpg:1", ":c.jpg:3"));
+  ASSERT_TRUE(set.faces.rows[0].landmarks);
+  EXPECT_NEAR((*set.faces.rows[0].landmarks)[8].x, test_landmarks(90, 40, 30, 0)[8].x, 0.5);
+  EXPECT_FALSE(set.faces.rows[1].landmarks);
+  EXPECT_THAT(messages_of(log), HasSubstr("the largest box of " + (folder / "b.jpg").string() + " has 67 of the 68"));
+  EXPECT_THAT(messages_of(log), HasSubstr("the largest box of " + (folder / "d.jpg").string() + " has 0 of the 68"));
+  write(folder / "faces.xml", "<?xml version='1.0'?><dataset><images></images></dataset>");
+  read_data_set(data, "all", {"AU06"}, log);
+  EXPECT_THAT(log.remarks(), ElementsAre(HasSubstr("faces.xml: has landmarks of none of the 4 frames")));
 }
 
 TEST(CheckPictures, NamesTheOnesThatCannotBeRead) {
   const TemporaryFolder folder;
-  Manifest faces = write_test_faces(folder.path(), 4);
+  Manifest faces = write_test_faces(folder.path(), 6);
   write(folder / "face_1.png", "");
   write(folder / "face_2.png", "text");
+  const std::string whole = read_file(folder / "face_3.png");
+  write(folder / "face_3.png", whole.substr(0, whole.size() / 2));  // its header is good
+  const auto at = [&](float x) { return test_landmarks(x, 60, 30, 0); };
+  faces.rows[4].landmarks = at(400);
+  faces.rows[5].landmarks = at(-10);  // a part of this face is in the picture
   DataLog log;
-  check_pictures(faces, log);
-  EXPECT_EQ(faces.rows.size(), 2u);
+  check_pictures(faces, 2, log);
+  EXPECT_THAT(rows_of(faces), ElementsAre("S0:face_0.png:00", "S1:face_5.png:51"));
+  EXPECT_THAT(messages_of(log), HasSubstr("face_3.png"));
+  EXPECT_THAT(messages_of(log),
+              HasSubstr("manifest.csv, row 6: the landmarks lie outside of the picture, which has 146 x 134 pixels"));
+  EXPECT_EQ(count_of(log.problems(), "landmarks that cannot be used"), 1);
   EXPECT_THAT(messages_of(log), HasSubstr("face_1.png: is empty"));
   EXPECT_THAT(messages_of(log), HasSubstr("face_2.png: is not a JPEG, PNG or BMP picture"));
 }
@@ -375,19 +472,21 @@ TEST(DataReport, TextAndJsonAgree) {
   config.data = config_of("manifest", folder / "manifest.csv");
   config.aus = {"AU06"};
   config.data.train = "S0,S1";
+  EXPECT_EQ(to_json(check_data(config, "train", false))["usable"], 6);
   const DataReport report = check_data(config, "train", true);
   const nlohmann::json json = to_json(report);
   EXPECT_EQ(json["frames"], 6);
   EXPECT_EQ(json["usable"], 5);
-  EXPECT_EQ(json["subjects"], (nlohmann::json{{"S0", 3}, {"S1", 3}}));
-  EXPECT_EQ(json["intensities"]["AU06"]["5"], 1);
+  EXPECT_EQ(json["subjects"], (nlohmann::json{{"S0", 3}, {"S1", 2}}));
+  EXPECT_EQ(json["intensities"]["AU06"]["4"], 1);
+  EXPECT_EQ(json["intensities"]["AU06"]["5"], 0);  // face 5 is not to use
   EXPECT_EQ(json["problems"][0]["count"], 1);
-  EXPECT_THAT(json["problems"][0]["first"][0].get<std::string>(), HasSubstr("face_5.png"));
+  EXPECT_THAT(json["problems"][0]["messages"][0].get<std::string>(), HasSubstr("face_5.png"));
   std::ostringstream out;
   print(out, report);
-  EXPECT_THAT(out.str(), HasSubstr("train (S0,S1): 6 labelled frames of 2 subjects\n"));
-  EXPECT_THAT(out.str(), HasSubstr("  AU06          1        1        1        1        1        1          0\n"));
-  EXPECT_THAT(out.str(), HasSubstr("to use: 5 frames\n"));
+  EXPECT_THAT(out.str(), HasSubstr("train (S0,S1): 6 labelled frames\n"));
+  EXPECT_THAT(out.str(), HasSubstr("  AU06          1        1        1        1        1        0          0\n"));
+  EXPECT_THAT(out.str(), HasSubstr("to use: 5 frames of 2 subjects\n  S0: 3\n  S1: 2\n"));
 }
 
 TEST(TrainingFaces, ComeFromFlagsOrSettingsButNotFromBoth) {

@@ -54,7 +54,7 @@ inline int64_t count_of(const std::vector<DataLog::Kind>& kinds, const std::stri
 inline std::string messages_of(const DataLog& log) {
   std::string text;
   for (const DataLog::Kind& kind : log.problems()) {
-    for (const std::string& message : kind.first) text += message + "\n";
+    for (const std::string& message : kind.messages) text += message + "\n";
   }
   return text;
 }
