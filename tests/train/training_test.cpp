@@ -496,6 +496,19 @@ TEST(Training, RecordsAreMeansOverTheirSteps) {
   EXPECT_NEAR(sum / 23, epoch_loss, 1e-9);
 }
 
+TEST(Training, ProgressStatesNoLossBeforeTheFirstRecord) {
+  const TemporaryFolder folder;
+  const Manifest data = write_expressive_faces(folder / "data", 72, 1);
+  // Nine steps, slow enough for a line in between.
+  TrainingOptions options =
+      options_for(data, folder / "run", with(kTiny, {"epochs=1", "batch=8", "width=64", "input_size=128"}));
+  options.live = true;
+  std::ostringstream log;
+  train(options, log);
+  EXPECT_NE(log.str().find("  step "), std::string::npos) << log.str();
+  EXPECT_EQ(log.str().find("loss 0.00000"), std::string::npos) << log.str();
+}
+
 TEST(Training, StopsWhereNumbersAreNotFinite) {
   const TemporaryFolder folder;
   const Manifest data = write_expressive_faces(folder / "data", 14, 1);

@@ -121,7 +121,7 @@ class OpenFaceReader {
     while (header.next(reader, record, log_)) {
       log_.attempt([&] { read_row(record, columns, frames, csv); });
     }
-    leave_out_ambiguous(first_row, columns.face_id >= 0);
+    leave_out_ambiguous(first_row);
   }
 
  private:
@@ -176,7 +176,7 @@ class OpenFaceReader {
   }
 
   // Of several faces in a picture, one without landmarks could be any.
-  void leave_out_ambiguous(size_t first_row, bool has_face_ids) {
+  void leave_out_ambiguous(size_t first_row) {
     const bool own_landmarks = request_.data.landmarks.empty();  // others are of pictures, not of faces in them
     std::vector<ManifestRow> kept;
     for (size_t i = first_row; i < faces_.rows.size(); ++i) {
@@ -185,14 +185,15 @@ class OpenFaceReader {
       const std::map<Person, int>& people = seen_[frame];
       const bool good = log_.attempt([&] {
         if (people.size() == 1 || (own_landmarks && row.landmarks)) return;
+        const bool by_id = people.begin()->first.first != people.rbegin()->first.first;
         std::string ids;
         for (const auto& [person, line] : people) {
-          ids += (ids.empty() ? "" : ", ") + (has_face_ids ? person.first : person.second);
+          ids += (ids.empty() ? "" : ", ") + (by_id ? person.first : person.second);
         }
         reject(kBadRow,
                "{}: frame {} occurs again ({} {}); without landmarks in the file it is not known which face is "
                "meant",
-               faces_.place(row), frame, has_face_ids ? "face_id" : "subject", ids);
+               faces_.place(row), frame, by_id ? "face_id" : "subject", ids);
       });
       if (good) kept.push_back(std::move(row));
     }
