@@ -16,12 +16,6 @@ void write_output(const std::string& path, const std::string& content) {
   }
 }
 
-void check_not_there(const std::filesystem::path& path, bool force) {
-  std::error_code error;
-  check(force || !std::filesystem::is_regular_file(path, error),
-        "{}: is there already; name another file, or give --force to replace it", path.string());
-}
-
 void add_force(CLI::App& app, bool& force) { app.add_flag("--force", force, "replace a file that is there already"); }
 
 CLI::Validator one_of(const std::vector<std::string>& choices) { return CLI::IsMember(choices).description(""); }

@@ -51,13 +51,10 @@ CLI::Validator within(Number low, Number high) {
 /// Writes a file, or to standard output if `path` is "-"; nothing if it is empty.
 void write_output(const std::string& path, const std::string& content);
 
-/// Throws Error if a file is there that is not to be replaced.
-void check_not_there(const std::filesystem::path& path, bool force);
-void add_force(CLI::App& app, bool& force);
-
 CLI::Validator one_of(const std::vector<std::string>& choices);
 
 /// Flags that several commands share.
+void add_force(CLI::App& app, bool& force);
 void add_device(CLI::App& app, DeviceChoice& device);
 struct ConfigFlags {
   std::string file;                   ///< TOML; empty: none

@@ -3,6 +3,7 @@
 #include "cli/build_info.h"
 #include "cli/commands.h"
 #include "engine/error.h"
+#include "engine/output_file.h"
 #include "face/au_points.h"
 #include "model/onnx_export.h"
 
@@ -23,9 +24,7 @@ int convert(const ConvertFlags& flags) {
         flags.out.string());
   check(onnx || !flags.keep_batch_norm, "{}: --keep-batch-norm is for .onnx; a .safetensors file always has batch norm",
         flags.out.string());
-  std::error_code error;
-  check(flags.force || !std::filesystem::is_regular_file(flags.out, error),
-        "{}: is there already; name another file, or give --force to replace it", flags.out.string());
+  check_not_there(flags.out, flags.force);
   Weights weights = read_weights(flags.in);
   if (!flags.aus.empty()) {
     check(flags.aus.size() == weights.aus.size(), "--aus names {} Action Units, but {} has {} heatmaps",

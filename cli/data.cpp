@@ -5,6 +5,7 @@
 #include "cli/commands.h"
 #include "engine/error.h"
 #include "engine/file.h"
+#include "engine/output_file.h"
 #include "train/data/data_report.h"
 #include "train/data/packing.h"
 

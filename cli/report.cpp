@@ -4,6 +4,7 @@
 
 #include "cli/commands.h"
 #include "engine/file.h"
+#include "engine/output_file.h"
 #include "train/report/report.h"
 
 namespace sandglass {

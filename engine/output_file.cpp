@@ -23,6 +23,12 @@ std::string temporary_name(const std::filesystem::path& path) {
 
 }  // namespace
 
+void check_not_there(const std::filesystem::path& path, bool force) {
+  std::error_code error;
+  check(force || !std::filesystem::is_regular_file(path, error),
+        "{}: is there already; name another file, or give --force to replace it", path.string());
+}
+
 OutputFile::OutputFile(std::filesystem::path path, Content content) : path_(std::move(path)), content_(content) {
   check(!path_.empty(), "the name of a file to write is empty");
   if (is_standard_output()) {

@@ -8,6 +8,9 @@
 
 namespace sandglass {
 
+/// Throws Error if a file is there and `force`, a flag of all commands that write files, is not given.
+void check_not_there(const std::filesystem::path& path, bool force);
+
 /// A file under a temporary name in the folder of `path`. commit() gives it its name; until then `path` keeps whatever
 /// it held. Without commit() nothing remains. Errors name `path`. The path "-" is standard output: all that is appended
 /// goes there at once. A link stays one: the file that it leads to is written.

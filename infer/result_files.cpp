@@ -56,9 +56,10 @@ bool ResultFiles::claim(const std::filesystem::path& path) {
   for (const std::filesystem::path& source : read_)
     check(!std::filesystem::equivalent(source, path, error), "{}: is read, and would be replaced by a result",
           path.string());
-  check(replace_, "{}: is there already; name another file, or give --force to replace it", path.string());
+  check_not_there(path, replace_);
   return true;
 }
+
 std::vector<std::filesystem::path> ResultFiles::claim_folder(const std::filesystem::path& folder,
                                                              std::span<const Input> inputs,
                                                              const std::string& of_picture,
