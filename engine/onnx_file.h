@@ -52,8 +52,8 @@ bool looks_like_onnx(std::string_view content);
 
 /// A file's content as a model. The tensors of Constant nodes count as its constant tensors, too. Attributes of kinds
 /// that OnnxAttribute lacks are skipped, and so are an input's initial value, functions and whatever else no weights
-/// are in. Throws Error naming `path`, and the tensor where one is at fault: if the file is damaged or this build has no
-/// ONNX, or if a tensor that may be weights has a type that is not one of TensorType, or its values in another file
+/// are in. Throws Error naming `path`, and the tensor where one is at fault: if the file is damaged or this build has
+/// no ONNX, or if a tensor that may be weights has a type that is not one of TensorType, or its values in another file
 /// ("external data").
 OnnxModel parse_onnx(std::string_view content, const std::string& path);
 
