@@ -1,5 +1,8 @@
 # The Debian package of a build: `cpack -G DEB` in its folder. Included at the end, when all that is installed is known.
-install(FILES LICENSE DESTINATION ${CMAKE_INSTALL_DOCDIR} COMPONENT program)
+file(READ LICENSE licence)
+file(READ docs/licences.md libraries)
+file(CONFIGURE OUTPUT copyright CONTENT "${licence}\n${libraries}" @ONLY)
+install(FILES ${CMAKE_CURRENT_BINARY_DIR}/copyright DESTINATION ${CMAKE_INSTALL_DOCDIR} COMPONENT program)
 install(DIRECTORY configs/ DESTINATION ${CMAKE_INSTALL_DATADIR}/sandglass/configs COMPONENT program)
 
 set(CPACK_GENERATOR DEB)

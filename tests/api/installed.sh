@@ -13,7 +13,11 @@ mv "$out/first" "$out/moved"
 library=$(dirname "$(find "$out/moved" -name libsandglass.so)")
 
 if grep -rF -e "$build" -e "$out/first" "$library/cmake" "$library/pkgconfig"; then fail "absolute paths in the package's files"; fi
-if readelf -d "$library/libsandglass.so" | grep -E 'RPATH|RUNPATH'; then fail "libsandglass.so has a run path"; fi
+if [ "$link_static" = ON ]; then  # without CUDA
+  if readelf -d "$library/libsandglass.so" | grep -E 'RPATH|RUNPATH'; then fail "libsandglass.so has a run path"; fi
+fi
+source=$(cd "$examples/.." && pwd)
+if grep -F "$source" "$library/libsandglass.so.0"; then fail "libsandglass.so says where its sources were"; fi
 if nm -gC --defined-only "$library/libsandglass.a" 2>"$out/nm.log" | grep -F ' onnx::'; then fail "libsandglass.a has names of libonnx_proto's"; fi
 sed -n 's/^SANDGLASS_API .*[ *]\(sandglass_[a-z_]*\)(.*/T \1/p' "$out/moved/include/sandglass.h" | sort >"$out/declared"
 nm -D --defined-only "$library/libsandglass.so" | cut -d ' ' -f 2- | sort >"$out/shown"
@@ -27,9 +31,16 @@ export PKG_CONFIG_PATH="$library/pkgconfig"
 # The flags are words.
 # shellcheck disable=SC2046,SC2086
 cc -std=c99 $flags "$examples/read_aus.c" $(pkg-config --cflags --libs sandglass) -o "$out/read_aus_pkg_config"
+if [ "$link_static" = ON ]; then
+  cc -std=c99 $flags "$examples/read_aus.c" $(pkg-config --static --cflags --libs sandglass | sed 's/-lsandglass/-l:libsandglass.a/') \
+    -o "$out/read_aus_pkg_config_static"
+fi
 printf '#include <sandglass.h>\n' | c++ -std=c++98 $flags -I"$out/moved/include" -fsyntax-only -x c++ -
 
 "$out/examples/read_aus_c" "$weights" "$face" --registered
 "$out/examples/read_aus_cpp" "$weights" --registered "$face" "$face" "$face"
-[ "$link_static" = OFF ] || "$out/examples/read_aus_c_static" "$weights" "$face" --registered
+if [ "$link_static" = ON ]; then
+  "$out/examples/read_aus_c_static" "$weights" "$face" --registered
+  "$out/read_aus_pkg_config_static" "$weights" "$face" --registered
+fi
 LD_LIBRARY_PATH="$library" "$out/read_aus_pkg_config" "$weights" "$face" --registered

@@ -26,7 +26,7 @@ TEST_F(ProgramTest, TheExamplesAgainstTheInstalledLibrarySayWhatInferSays) {
   std::istringstream lines(finished.out);
   int count = 0;
   for (std::string line; std::getline(lines, line); ++count) EXPECT_EQ(line, expected);
-  EXPECT_EQ(count, std::string(SANDGLASS_LINK_STATIC) == "ON" ? 6 : 5);
+  EXPECT_EQ(count, std::string(SANDGLASS_LINK_STATIC) == "ON" ? 7 : 5);
 }
 
 }  // namespace
