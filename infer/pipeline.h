@@ -47,8 +47,8 @@ struct InferenceOptions {
 
 class InferencePipeline {
  public:
-  /// Loads the network and, if it is needed, the face detector. Throws Error if an option is out of range, the device
-  /// or the detector is not available, or a weight is not finite.
+  /// Loads the network and, if it is needed, the face detector. Throws Error if an option is out of range, or the
+  /// device or the detector is not available.
   InferencePipeline(const Weights& weights, const InferenceOptions& options);
   ~InferencePipeline();
 

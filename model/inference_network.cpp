@@ -1,31 +1,13 @@
 #include "model/inference_network.h"
 
 #include <algorithm>
-#include <cfenv>
 #include <cstring>
-#include <limits>
 
 #include "kernels/peak/peak.h"
 #include "model/hourglass.h"
 
 namespace sandglass {
 namespace {
-
-// Whether a float became infinite in the calling thread's parallel loops since the last clear(), by the processors' own
-// flags, which cost the loops nothing. The peaks cannot tell: oneDNN's ReLU turns NaN, which infinities become, into 0.
-class OverflowFlags {
- public:
-  static void clear() {
-#pragma omp parallel
-    std::feclearexcept(FE_OVERFLOW);
-  }
-  static bool any() {
-    bool raised = false;
-#pragma omp parallel reduction(|| : raised)
-    raised = std::fetestexcept(FE_OVERFLOW) != 0;
-    return raised;
-  }
-};
 
 // The same picture seen in a mirror: output pixel (u, v) of `size` columns looks where (size - 1 - u, v) looked.
 WarpPicture mirrored(WarpPicture picture, int size) {
@@ -90,14 +72,10 @@ struct InferenceNetwork::Implementation {
 
   // `graph_to_run`: the network alone, or with the warp before it.
   void run(Graph& graph_to_run) {
-    const bool on_cpu = device.kind() == DeviceKind::cpu;  // the other devices' kernels let NaN through
-    if (on_cpu) OverflowFlags::clear();
     graph_to_run.launch();
     device.copy_to_host(staged.data(), plan.address(peak_values), peaks.size() * sizeof(HeatmapPeak));
     device.synchronize();
     std::memcpy(peaks.data(), staged.data(), peaks.size() * sizeof(HeatmapPeak));
-    if (!on_cpu || !OverflowFlags::any()) return;
-    for (HeatmapPeak& peak : peaks) peak.height = std::numeric_limits<float>::quiet_NaN();
   }
 
   bool mirror() const { return batch != pictures_a_run; }

@@ -36,7 +36,7 @@ class InferenceNetwork {
   /// The same on an input tensor of a whole batch, NCHW floats. Not with `mirror`.
   void run_on_tensors(std::span<const float> input);
 
-  /// Its height is not finite where the network's numbers have overflown, anywhere in the batch's way through it.
+  /// Its height is not finite where the heatmap is not.
   const HeatmapPeak& peak(int picture, int map) const;
   /// Heatmaps of the last run, [batch][K][map_size][map_size].
   std::vector<float> heatmaps() const;
