@@ -62,7 +62,7 @@ Command add_convert(CLI::App& program) {
       "--keep-batch-norm", flags->keep_batch_norm,
       "in .onnx leave batch norm as nodes of its own, so that the weights can be read back, instead of folding "
       "it into the convolutions");
-  app->add_flag("--force", flags->force, "replace OUT if it is there already");
+  add_force(*app, flags->force);
   return {app, [flags] { return convert(*flags); }};
 }
 

@@ -56,7 +56,7 @@ int pack(DataFlags& flags) {
   std::error_code none;
   check(!std::filesystem::equivalent(flags.packing.out, config.data.path, none),
         "{}: is read, and would be replaced by the pack", flags.packing.out.string());
-  DataLog log(config.data.problems == "stop");
+  DataLog log(config.data.is_strict());
   flags.packing.interrupted = &interrupted_by_signal();
   const PackingResult result = pack_data(config, flags.packing, log, std::cout);
   log.print(std::cout);

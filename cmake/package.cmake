@@ -1,4 +1,5 @@
 # The Debian package of a build: `cpack -G DEB` in its folder. Included at the end, when all that is installed is known.
+set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS LICENSE docs/licences.md)
 file(READ LICENSE licence)
 file(READ docs/licences.md libraries)
 file(CONFIGURE OUTPUT copyright CONTENT "${licence}\n${libraries}" @ONLY)

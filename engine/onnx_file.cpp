@@ -31,6 +31,8 @@ constexpr size_t kMaxCopiedBytes = size_t{256} << 20;
 
 constexpr int64_t kStemSize = 7;  // the only filters that move by two pixels
 
+bool has_weights(const OnnxNode& node) { return node.type == "Conv" || node.type == "BatchNormalization"; }
+
 template <typename T>
 T attribute_or(const OnnxNode& node, const std::string& name, T absent) {
   const auto found = node.attributes.find(name);
@@ -72,7 +74,7 @@ void check_attributes(const OnnxNode& node, const HostTensor* weights, const std
 TensorFile network_tensors(const OnnxModel& model, const std::string& path) {
   std::set<std::string> missing;
   for (const OnnxNode& node : model.nodes) {
-    if (node.type != "Conv" && node.type != "BatchNormalization") continue;
+    if (!has_weights(node)) continue;
     for (size_t i = 1; i < node.inputs.size(); ++i) missing.insert(node.inputs[i]);
   }
   TensorFile result;
@@ -95,7 +97,7 @@ TensorFile network_tensors(const OnnxModel& model, const std::string& path) {
     constants.emplace(node.outputs[0], found->second);
   }
   for (const OnnxNode& node : model.nodes) {
-    if (node.type != "Conv" && node.type != "BatchNormalization") continue;
+    if (!has_weights(node)) continue;
     const auto weights = node.inputs.size() > 1 ? constants.find(node.inputs[1]) : constants.end();
     check_attributes(node, weights == constants.end() ? nullptr : weights->second, path);
   }
@@ -227,22 +229,26 @@ OnnxValue read_value(const onnx_proto::ValueInfoProto& from) {
   return value;
 }
 
-// As the elements lie in memory: a field holds each as a number of its own width or a wider one.
-template <typename Element, typename Field>
-std::vector<std::byte> elements_of(const Field& field) {
-  const std::vector<Element> elements(field.begin(), field.end());
-  const std::span<const std::byte> bytes = std::as_bytes(std::span(elements));
+template <typename Elements>
+std::vector<std::byte> bytes_of(const Elements& elements) {
+  const std::span<const std::byte> bytes = std::as_bytes(std::span(elements.data(), size_t(elements.size())));
   return {bytes.begin(), bytes.end()};
 }
 
+// As the elements lie in memory: a field holds each as a number of its own width or a wider one.
+template <typename Element, typename Field>
+std::vector<std::byte> narrowed(const Field& field) {
+  return bytes_of(std::vector<Element>(field.begin(), field.end()));
+}
+
 std::vector<std::byte> values_of(const onnx_proto::TensorProto& from, TensorType type) {
-  if (from.has_raw_data()) return elements_of<char>(from.raw_data());
-  if (type == TensorType::f32) return elements_of<float>(from.float_data());
-  if (type == TensorType::f64) return elements_of<double>(from.double_data());
-  if (type == TensorType::i64) return elements_of<int64_t>(from.int64_data());
+  if (from.has_raw_data()) return bytes_of(from.raw_data());
+  if (type == TensorType::f32) return bytes_of(from.float_data());
+  if (type == TensorType::f64) return bytes_of(from.double_data());
+  if (type == TensorType::i64) return bytes_of(from.int64_data());
   const size_t width = bytes_per_element(type);
-  if (width == 4) return elements_of<int32_t>(from.int32_data());
-  return width == 2 ? elements_of<uint16_t>(from.int32_data()) : elements_of<uint8_t>(from.int32_data());
+  if (width == 4) return bytes_of(from.int32_data());
+  return width == 2 ? narrowed<uint16_t>(from.int32_data()) : narrowed<uint8_t>(from.int32_data());
 }
 
 const ElementType* known_type(const onnx_proto::TensorProto& tensor) {
@@ -286,8 +292,7 @@ std::vector<std::pair<const std::string*, const onnx_proto::TensorProto*>> const
 std::set<std::string> possible_weights(const std::vector<OnnxNode>& nodes) {
   std::set<std::string> names;
   for (const OnnxNode& node : nodes)
-    if (node.type == "Conv" || node.type == "BatchNormalization" || node.type == "Identity")
-      names.insert(node.inputs.begin(), node.inputs.end());
+    if (has_weights(node) || node.type == "Identity") names.insert(node.inputs.begin(), node.inputs.end());
   return names;
 }
 

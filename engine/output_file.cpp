@@ -37,7 +37,11 @@ OutputFile::OutputFile(std::filesystem::path path, Content content) : path_(std:
     return;
   }
   std::error_code error;
-  if (std::filesystem::is_symlink(path_, error)) path_ = std::filesystem::weakly_canonical(path_, error);
+  constexpr int kMostLinks = 40;  // as the system's own limit
+  for (int links = 0; std::filesystem::is_symlink(path_, error); ++links) {
+    if (links == kMostLinks) fail_with(ELOOP);
+    path_ = path_.parent_path() / std::filesystem::read_symlink(path_, error);
+  }
   temporary_ = temporary_name(path_);
   const auto status = std::filesystem::status(path_, error);
   check(!std::filesystem::is_directory(status),
@@ -78,16 +82,11 @@ void OutputFile::append(OutputFile& other) {
 }
 
 void OutputFile::commit() {
-  if (error_ == 0) {
-    try {
-      flush();
-      if (!is_standard_output()) rename();
-    } catch (const Error&) {
-      if (error_ == 0) throw;
-    }
-  }
-  if (error_ != 0) {
-    if (!keep_lines()) fail_with(error_);
+  try {
+    flush();
+    if (!is_standard_output()) rename();
+  } catch (const Error&) {
+    if (error_ == 0 || !keep_lines()) throw;
     fail("{}: could not be written to its end ({}); it has the lines up to there", path_.string(),
          std::strerror(error_));
   }
@@ -120,6 +119,7 @@ void OutputFile::flush() {
 }
 
 void OutputFile::write_all(std::string_view bytes) {
+  if (error_ != 0) fail_with(error_);  // what follows a gap is worth nothing
   while (!bytes.empty()) {
     const ssize_t written = write(descriptor_, bytes.data(), bytes.size());
     if (written < 0 && errno == EINTR) continue;

@@ -4,16 +4,12 @@
 #include "face/landmark_files.h"
 
 namespace sandglass {
-namespace {
 
-// One spelling for all paths of a file.
-std::filesystem::path key_of(const std::filesystem::path& picture) {
+std::filesystem::path picture_key(const std::filesystem::path& picture) {
   std::error_code error;
   std::filesystem::path key = std::filesystem::weakly_canonical(picture, error);
   return error ? picture.lexically_normal() : key;
 }
-
-}  // namespace
 
 GivenLandmarks GivenLandmarks::from_imglab(const std::filesystem::path& path) {
   GivenLandmarks given(path.string());
@@ -35,10 +31,10 @@ GivenLandmarks GivenLandmarks::from_pts_folder(const std::filesystem::path& fold
   return given;
 }
 
-void GivenLandmarks::add_picture(const std::filesystem::path& picture) { faces_[key_of(picture)]; }
+void GivenLandmarks::add_picture(const std::filesystem::path& picture) { faces_[picture_key(picture)]; }
 
 void GivenLandmarks::add_face(const std::filesystem::path& picture, const Landmarks& landmarks) {
-  faces_[key_of(picture)].push_back(landmarks);
+  faces_[picture_key(picture)].push_back(landmarks);
 }
 
 std::vector<Landmarks> GivenLandmarks::find(const std::filesystem::path& picture) const {
@@ -49,7 +45,7 @@ std::vector<Landmarks> GivenLandmarks::find(const std::filesystem::path& picture
           file.string());
     return {read_pts(file)};
   }
-  const auto found = faces_.find(key_of(picture));
+  const auto found = faces_.find(picture_key(picture));
   check(found != faces_.end(), "{}: has no landmarks in {}", picture.string(), source_);
   return found->second;
 }

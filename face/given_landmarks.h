@@ -10,6 +10,9 @@
 
 namespace sandglass {
 
+/// One spelling for all paths of a file.
+std::filesystem::path picture_key(const std::filesystem::path& picture);
+
 /// Faces by picture. A picture is known by its file, however its path is written.
 class GivenLandmarks {
  public:

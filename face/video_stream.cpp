@@ -123,7 +123,7 @@ bool is_whole_jpeg(std::string_view bytes) {
   return end != bytes.npos && (begin == bytes.npos || begin < end);
 }
 
-// Whether an MP4's last box (ISO/IEC 14496-12) says that there is more than the file has. False for what is no file.
+// Whether an MP4's last box (ISO/IEC 14496-12) says that there is more than the file has.
 bool ends_in_a_box(const std::string& name) {
   std::error_code error;
   const uint64_t file_size = std::filesystem::file_size(name, error);
@@ -383,7 +383,8 @@ std::string FileReader::early_end() const {
     constexpr double kSeconds = 0.5, kGaps = 3;
     if (missing > std::max(kSeconds, kGaps * longest_gap_)) return fmt::format("its header says {:.2f} s", duration);
   }
-  if (decoder_.is_format("mp4") && ends_in_a_box(decoder_.name())) return "the last of its parts is cut off";
+  if (!decoder_.is_pipe() && decoder_.is_format("mp4") && ends_in_a_box(decoder_.name()))
+    return "the last of its parts is cut off";
   // Packets of MPEG-TS have 188 bytes, with what some recorders add 192 or 204.
   if (decoder_.is_format("mpegts") && last_place_ >= 0) {
     const int64_t left = ffmpeg().avio_seek(format.pb, 0, SEEK_CUR) - last_place_;

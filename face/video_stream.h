@@ -55,7 +55,7 @@ class VideoStream {
 
   /// The next frame that is asked for; nothing at the end. A damaged frame in the middle is left out, and the numbers
   /// of those after it stay right where the video says when each frame is shown. Throws Error if the video breaks off:
-  /// if reading fails, or it ends much earlier than its header says. All frames before that have been given.
+  /// if reading fails, or it ends before it should, as far as the file tells. All frames before that have been given.
   std::optional<VideoFrame> next();
 
   /// Pixels of the frames by the header, as VideoFrame's; 0: not known before the first frame.

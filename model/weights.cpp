@@ -159,7 +159,8 @@ ConvWeights fold_batch_norm(const Weights& weights, const ParameterTable& table,
   ConvWeights folded{std::vector<float>(p.elements), {shift.begin(), shift.end()}};
   const float* from = weights.values(p);
   const size_t row = p.elements / channels;
-  for (size_t i = 0; i < p.elements; ++i) folded.weights[i] = static_cast<float>(from[i] * scale[i / row]);
+  for (size_t k = 0; k < channels; ++k)
+    for (size_t i = k * row; i < (k + 1) * row; ++i) folded.weights[i] = static_cast<float>(from[i] * scale[k]);
   return folded;
 }
 

@@ -32,7 +32,7 @@ struct ConvWeights {
 };
 
 /// The convolution called `conv` with the batch norm after it ("": none) folded in: weights w * scale and bias
-/// (b - mean) * scale + beta with scale = gamma / sqrt(var + 1e-5), computed in double. `table`: that of the weights.
+/// (b - mean) * scale + beta with scale = gamma / sqrt(var + eps), computed in double. `table`: that of the weights.
 ConvWeights fold_batch_norm(const Weights& weights, const ParameterTable& table, const std::string& conv,
                             const std::string& batch_norm);
 

@@ -168,18 +168,23 @@ void make_faces(const Path& folder, Experiment& experiment, const std::atomic<bo
   }
 }
 
-// What a test depends on besides the run that it tests: the faces by their labels, not by the pictures' contents.
-json tested_on(const Experiment& experiment, const TrainingConfig& config) {
-  const AuTable table = config.au_points.empty() ? default_au_table() : read_au_table(config.au_points);
-  json faces = json::array();
+// What each variant's tests depend on besides the runs that they test: the faces by their labels, not by the pictures'
+// contents.
+std::vector<json> tested_on(const Experiment& experiment) {
+  std::vector<json> faces(experiment.variants.size(), json::array());
   for (const Path& path : {experiment.train, experiment.validation, experiment.test}) {
     const Manifest manifest = read_faces(path);
-    std::vector<std::string> aus;  // a test may lack some
-    std::ranges::copy_if(config.aus, std::back_inserter(aus),
-                         [&](const std::string& au) { return std::ranges::count(manifest.aus, au) > 0; });
-    faces.push_back({utf8_text(path.string()), fingerprint(manifest, aus, table)});
+    for (size_t v = 0; v < faces.size(); ++v) {
+      const TrainingConfig config = config_of(experiment, experiment.variants[v], experiment.seeds[0]);
+      const AuTable table = config.au_points.empty() ? default_au_table() : read_au_table(config.au_points);
+      std::vector<std::string> aus;  // a test may lack some
+      std::ranges::copy_if(config.aus, std::back_inserter(aus),
+                           [&](const std::string& au) { return std::ranges::count(manifest.aus, au) > 0; });
+      faces[v].push_back({utf8_text(path.string()), fingerprint(manifest, aus, table)});
+    }
   }
-  return {faces, experiment.misalign};
+  for (json& of_variant : faces) of_variant = {std::move(of_variant), experiment.misalign};
+  return faces;
 }
 
 json test_run(const Experiment& experiment, const ExperimentOptions& options, const Path& run, int seed,
@@ -342,6 +347,7 @@ ExperimentResult run_experiment(const ExperimentOptions& options, std::ostream& 
   std::filesystem::create_directories(out);
   if (experiment.synthetic.train > 0) make_faces(out / "faces", experiment, options.interrupted, log);
 
+  const std::vector<json> faces = tested_on(experiment);
   std::vector<std::vector<json>> tests(experiment.variants.size());
   ExperimentResult result;
   // Seed by seed, so that an experiment that is stopped has compared all variants.
@@ -350,8 +356,7 @@ ExperimentResult run_experiment(const ExperimentOptions& options, std::ostream& 
       const ExperimentVariant& variant = experiment.variants[v];
       const Path run = out / folder_name(variant.name) / fmt::format("seed_{}", seed);
       const TrainingConfig config = config_of(experiment, variant, seed);
-      const json faces = tested_on(experiment, config);
-      std::optional<json> test = finished_test(run, config, faces);
+      std::optional<json> test = finished_test(run, config, faces[v]);
       if (!test) {
         if (options.interrupted && *options.interrupted) return result;
         fmt::print(log, "{}: variant '{}', seed {}\n", run.string(), variant.name, seed);
@@ -367,7 +372,7 @@ ExperimentResult run_experiment(const ExperimentOptions& options, std::ostream& 
         training.versions = options.versions;
         const TrainingResult trained = train(training, log);
         if (!trained.finished || trained.interrupted) return result;
-        test = test_run(experiment, options, run, seed, faces, log);
+        test = test_run(experiment, options, run, seed, faces[v], log);
         write_file(run / "test.json", test->dump(2) + "\n");
       }
       tests[v].push_back(std::move(*test));

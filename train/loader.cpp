@@ -240,10 +240,8 @@ void Loader::append_picture(int row_index, uint64_t augmentation_stream, Batch& 
     face = place_face(*row.landmarks, image.view.width, options_.input_size, augmentation);
     staged = stage_face(image.view, face.to_output.inverse(), options_.input_size, batch.pixels);
     if (manifest_.pack) manifest_.pack->release(row.frame);
-  } catch (const DataProblem& problem) {
-    throw DataProblem(problem.kind, fmt::format("{}: {}", manifest_.place(row), problem.what()));
   } catch (const Error& error) {
-    reject(kBadPicture, "{}: {}", manifest_.place(row), error.what());
+    throw picture_problem(manifest_, row, error);
   }
 
   WarpPicture& picture = batch.pictures.emplace_back();

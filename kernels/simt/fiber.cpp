@@ -36,6 +36,7 @@
 asm(R"(
 .text
 .globl sandglass_switch_stack
+.hidden sandglass_switch_stack
 .type sandglass_switch_stack, @function
 sandglass_switch_stack:
   pushq %rbp

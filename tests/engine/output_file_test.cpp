@@ -61,6 +61,17 @@ TEST(OutputFile, FollowsALink) {
   file.commit();
   EXPECT_TRUE(std::filesystem::is_symlink(folder / "link"));
   EXPECT_EQ(folder.read("real"), "new");
+
+  std::filesystem::create_symlink("later", folder / "dangling");
+  OutputFile later(folder / "dangling");
+  later.append("new");
+  later.commit();
+  EXPECT_TRUE(std::filesystem::is_symlink(folder / "dangling"));
+  EXPECT_EQ(folder.read("later"), "new");
+
+  std::filesystem::create_symlink("loop", folder / "loop");
+  EXPECT_THAT(error_of([&] { OutputFile in_circles(folder / "loop"); }),
+              testing::HasSubstr("loop: cannot be written (Too many levels of symbolic links)"));
 }
 
 // Lines that could be written are worth something, where there is nothing else.

@@ -4,7 +4,6 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
-#include <functional>
 #include <numeric>
 #include <set>
 
@@ -87,7 +86,7 @@ void check_left(const Manifest& faces, const DataLog& log) {
 
 Manifest read_part(const TrainingConfig& config, const std::string& subjects, const std::vector<std::string>& aus,
                    std::ostream& out) {
-  DataLog log(config.data.problems == "stop");
+  DataLog log(config.data.is_strict());
   Manifest faces = read_data_set(config.data, subjects, aus, log).faces;
   leave_out_beyond_videos(faces, log, FrameCount::stated);
   log.print(out);
@@ -139,21 +138,18 @@ DataFound read_manifest_data(const DataRequest& request, DataLog& log) {
 
 DataFound read_pack_data(const DataRequest& request, DataLog&) { return {read_pack(request.data.path), {}, {}}; }
 
-namespace {
-
-// Leaves out the rows of videos whose frame is not among as many as `count_frames` says; 0: it does not know.
-void leave_out_frames(Manifest& faces, DataLog& log, const std::function<int64_t(Video&)>& count_frames) {
+void leave_out_beyond_videos(Manifest& faces, DataLog& log, FrameCount how) {
   std::map<std::string, int64_t> counts;
   std::map<std::string, std::string> broken;
   std::erase_if(faces.rows, [&](const ManifestRow& row) {
-    if (row.frame < 0) return false;
+    if (faces.pack || row.frame < 0) return false;
     return !log.attempt([&] {
       const std::string path = faces.image_path(row).string();
       const auto [count, is_new] = counts.emplace(path, 0);
       try {
         if (is_new) {
           Video video(path);
-          count->second = count_frames(video);
+          count->second = how == FrameCount::stated ? video.stated_frame_count() : video.frame_count();
         }
       } catch (const Error& error) {
         broken.emplace(path, error.what());
@@ -166,9 +162,8 @@ void leave_out_frames(Manifest& faces, DataLog& log, const std::function<int64_t
       }
     });
   });
+  check_left(faces, log);
 }
-
-}  // namespace
 
 DataCounts count(const Manifest& faces) {
   DataCounts counts;
@@ -184,24 +179,13 @@ DataCounts count(const Manifest& faces) {
   return counts;
 }
 
-void leave_out_beyond_videos(Manifest& faces, DataLog& log, FrameCount count) {
-  const bool stated = count == FrameCount::stated;
-  if (!faces.pack) {
-    leave_out_frames(faces, log,
-                     [&](Video& video) { return stated ? video.stated_frame_count() : video.frame_count(); });
-  }
-  check_left(faces, log);
-}
-
 void check_pictures(Manifest& faces, int workers, DataLog& log) {
   std::vector<size_t> rows(faces.rows.size());
   std::iota(rows.begin(), rows.end(), size_t{0});
   PictureSource source;
   const std::vector<std::optional<DataProblem>> problems =
-      for_each_picture(faces, rows, workers, log.strict(), source, [&](size_t i, const Picture& picture) {
-        const ManifestRow& row = faces.rows[i];
-        if (row.landmarks) check_in_picture(*row.landmarks, picture.view);
-        if (faces.pack) faces.pack->release(row.frame);
+      for_each_picture(faces, rows, workers, log.strict(), source, [&](size_t i, const Picture&) {
+        if (faces.pack) faces.pack->release(faces.rows[i].frame);
       });
   std::vector<ManifestRow> good;
   for (size_t i = 0; i < rows.size(); ++i) {

@@ -45,7 +45,7 @@ enum class FrameCount { stated, counted };
 
 /// Leaves out the frames that lie beyond the end of their video, and those of videos that cannot be opened, which go to
 /// `log`.
-void leave_out_beyond_videos(Manifest& faces, DataLog& log, FrameCount count);
+void leave_out_beyond_videos(Manifest& faces, DataLog& log, FrameCount how);
 
 /// Decodes the faces' pictures, by `workers` threads. Those that cannot be read, whose landmarks lie outside of them,
 /// or that differ from their checksum in a pack go to `log` and are left out.

@@ -4,6 +4,7 @@
 #include <map>
 
 #include "engine/error.h"
+#include "face/given_landmarks.h"
 #include "face/landmark_files.h"
 #include "train/data/columns.h"
 #include "train/data/folders.h"
@@ -81,25 +82,18 @@ void add_from_folder(Manifest& faces, const path& folder, const path& pictures, 
   });
 }
 
-// One spelling for all paths of a file.
-path key_of(const path& picture) {
-  std::error_code error;
-  path key = std::filesystem::weakly_canonical(picture, error);
-  return error ? picture.lexically_normal() : key;
-}
-
 void add_from_imglab(Manifest& faces, const path& file, DataLog& log) {
   std::map<path, MarkedFace> largest;  // of each picture with a box; as the face that is searched for is the largest
   for (const MarkedImage& image : read_imglab(file)) {
     for (const MarkedFace& face : image.faces) {
-      const auto [found, is_new] = largest.emplace(key_of(image.path), face);
+      const auto [found, is_new] = largest.emplace(picture_key(image.path), face);
       if (!is_new && face.width * face.height > found->second.width * found->second.height) found->second = face;
     }
   }
   std::erase_if(faces.rows, [&](ManifestRow& row) {
     check(row.frame < 0, "{}: imglab files name pictures, but {} is a video's frame; give a folder of .pts files",
           file.string(), faces.place(row));
-    const auto found = largest.find(key_of(faces.image_path(row)));
+    const auto found = largest.find(picture_key(faces.image_path(row)));
     if (found == largest.end()) return false;  // to be searched for
     const MarkedFace& face = found->second;
     return !log.attempt([&] {

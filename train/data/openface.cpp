@@ -143,7 +143,7 @@ class OpenFaceReader {
     }
     const std::optional<int> frame = parse_count(field(record, columns.frame));
     const std::string face_id(columns.face_id >= 0 ? field(record, columns.face_id) : "");
-    if (frame) seen_[*frame].emplace(Person(face_id, row.subject), 0);
+    int* const used_in = frame ? &seen_[*frame].emplace(Person(face_id, row.subject), 0).first->second : nullptr;
     if (!wanted) return;
     if (!frame) {
       reject(kBadRow, "{}, column 'frame': {} is not the number of a frame", faces_.place(row),
@@ -166,11 +166,10 @@ class OpenFaceReader {
       }
       row.image = picture->second.string();
     }
-    int& line = seen_[*frame][Person(face_id, row.subject)];
-    if (line > 0) {
-      reject(kBadRow, "{}: frame {} occurs again (first in row {})", faces_.place(row), *frame, line);
+    if (*used_in > 0) {
+      reject(kBadRow, "{}: frame {} occurs again (first in row {})", faces_.place(row), *frame, *used_in);
     }
-    line = row.line;
+    *used_in = row.line;
     frame_of_row_.push_back(*frame);
     faces_.rows.push_back(std::move(row));
   }

@@ -42,7 +42,6 @@ PackingResult pack_data(const TrainingConfig& config, const PackingOptions& opti
     std::vector<Face> packed(rows.size());
     const std::vector<std::optional<DataProblem>> problems =
         for_each_picture(faces, rows, config.workers, log.strict(), source, [&](size_t row, const Picture& picture) {
-          check_in_picture(*faces.rows[row].landmarks, picture.view);
           Face& face = packed[row - begin];
           face.landmarks = *faces.rows[row].landmarks;
           face.image = pack_face(picture.view, face.landmarks, info);

@@ -58,6 +58,11 @@ void check_in_picture(const Landmarks& landmarks, const ImageView& picture) {
          picture.height);
 }
 
+DataProblem picture_problem(const Manifest& manifest, const ManifestRow& row, const std::exception& error) {
+  const auto* known = dynamic_cast<const DataProblem*>(&error);
+  return DataProblem(known ? known->kind : kBadPicture, fmt::format("{}: {}", manifest.place(row), error.what()));
+}
+
 std::vector<std::optional<DataProblem>> for_each_picture(const Manifest& manifest, const std::vector<size_t>& rows,
                                                          int workers, bool stop_at_first, PictureSource& source,
                                                          const std::function<void(size_t, const Picture&)>& use,
@@ -73,14 +78,13 @@ std::vector<std::optional<DataProblem>> for_each_picture(const Manifest& manifes
       const ManifestRow& row = manifest.rows[rows[i]];
       try {
         // Decoding a video's frames in another order would begin anew at key frames.
-        if (row.frame < 0) lock.unlock();
+        if (row.frame < 0 || manifest.pack) lock.unlock();
         const Picture picture = source.read(manifest, row);
         if (lock) lock.unlock();
+        if (row.landmarks) check_in_picture(*row.landmarks, picture.view);
         use(rows[i], picture);
       } catch (const std::exception& error) {
-        const auto* known = dynamic_cast<const DataProblem*>(&error);
-        problems[i].emplace(known ? known->kind : kBadPicture,
-                            fmt::format("{}: {}", manifest.place(row), error.what()));
+        problems[i] = picture_problem(manifest, row, error);
         if (!lock) lock.lock();
         if (stop_at_first) next = rows.size();
       }

@@ -44,10 +44,13 @@ class PictureSource {
 /// Throws DataProblem unless the landmarks' bounding box meets the picture: what is cut out would be black.
 void check_in_picture(const Landmarks& landmarks, const ImageView& picture);
 
-/// Calls use(i, picture) for each i of `rows`, indices of manifest.rows, from `workers` threads at once. Frames of
-/// videos are decoded in the order of `rows`. Gives, for each of `rows`, what reading its picture or `use` threw, the
-/// row's place before it; nothing: all was well. `stop_at_first`: after the first such error no further picture is
-/// begun; nor after `interrupted`, if given, has turned true.
+/// What reading a row's picture threw, with the row's place before it.
+DataProblem picture_problem(const Manifest& manifest, const ManifestRow& row, const std::exception& error);
+
+/// Calls use(i, picture) for each i of `rows`, indices of manifest.rows, from `workers` threads at once, unless the
+/// row's landmarks lie outside of the picture. Frames of videos are decoded in the order of `rows`. Gives, for each of
+/// `rows`, what went wrong with its picture or in `use`, as picture_problem; nothing: all was well. `stop_at_first`:
+/// after the first such error no further picture is begun; nor after `interrupted`, if given, has turned true.
 std::vector<std::optional<DataProblem>> for_each_picture(const Manifest& manifest, const std::vector<size_t>& rows,
                                                          int workers, bool stop_at_first, PictureSource& source,
                                                          const std::function<void(size_t, const Picture&)>& use,

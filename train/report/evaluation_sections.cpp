@@ -174,7 +174,8 @@ std::string scores_section(const RunData& run) {
   std::string note = fmt::format("{} pictures of {}", evaluation.value("pictures", 0),
                                  escaped(evaluation.value("data", "the validation set")));
   if (evaluation.value("left_out", 0) > 0)
-    note += fmt::format(", {} left out because no face was found in them", evaluation["left_out"].get<int>());
+    note += fmt::format(", {} left out because no face was found in them or they cannot be read",
+                        evaluation["left_out"].get<int>());
   note += fmt::format("; weights {}. ", escaped(evaluation.value("weights", "unknown")));
   note += intervals_note(evaluation);
   note += fmt::format(" F1 takes an AU as present from intensity {:.3g} on.", json_value(evaluation, "threshold"));
